@@ -1,0 +1,123 @@
+/** A peer under test. It waits for what it expects, never for time; a ping → pong is its barrier. */
+
+export interface Closed {
+  readonly code: number;
+  readonly reason: string;
+}
+
+export class Client {
+  readonly #socket: WebSocket;
+  readonly #received: string[] = [];
+  readonly #waiting: ((text: string) => void)[] = [];
+  /** Resolves when the socket has closed, with the code that this side saw. */
+  readonly closed: Promise<Closed>;
+
+  private constructor(socket: WebSocket) {
+    this.#socket = socket;
+    socket.addEventListener("message", ({ data }) => {
+      const waiting = this.#waiting.shift();
+      if (waiting) waiting(String(data));
+      else this.#received.push(String(data));
+    });
+    this.closed = new Promise((resolve) => {
+      socket.addEventListener("close", ({ code, reason }) => resolve({ code, reason }));
+    });
+  }
+
+  static async connect(url: string): Promise<Client> {
+    const socket = new WebSocket(url);
+    const client = new Client(socket);
+    await new Promise<void>((resolve, reject) => {
+      socket.addEventListener("open", () => resolve());
+      socket.addEventListener("close", ({ code }) => reject(new Error(`no connection: ${code}`)));
+    });
+    return client;
+  }
+
+  /** Connects and joins; the `joined` is taken off. */
+  static async join(url: string, sessionCode: string, isInitiator: boolean): Promise<Client> {
+    const client = await Client.connect(url);
+    client.send({ type: "join", sessionCode, isInitiator });
+    await client.expect("joined");
+    return client;
+  }
+
+  /** Sends a message as JSON, or text and bytes as they are. Returns the text. */
+  send(message: object | string): string {
+    const text = typeof message === "string" ? message : JSON.stringify(message);
+    this.#socket.send(text);
+    return text;
+  }
+
+  sendBytes(bytes: Uint8Array<ArrayBuffer>): void {
+    this.#socket.send(bytes);
+  }
+
+  close(code?: number): void {
+    this.#socket.close(code);
+  }
+
+  /** Hangs up without a close frame. */
+  terminate(): void {
+    this.#socket.terminate();
+  }
+
+  /** The next message, as it came. */
+  next(): Promise<string> {
+    const text = this.#received.shift();
+    if (text !== undefined) return Promise.resolve(text);
+    const { promise, resolve } = Promise.withResolvers<string>();
+    this.#waiting.push(resolve);
+    return promise;
+  }
+
+  /** The next message, which must be of this type. */
+  async expect(type: string): Promise<Record<string, unknown>> {
+    const text = await this.next();
+    const message = JSON.parse(text) as Record<string, unknown>;
+    if (message["type"] !== type) throw new Error(`expected ${type}, got ${text}`);
+    return message;
+  }
+
+  /** The next message, which must be this error. */
+  async expectError(code: string): Promise<void> {
+    const text = await this.next();
+    if (JSON.parse(text).code !== code) throw new Error(`expected the error ${code}, got ${text}`);
+  }
+
+  /** Everything that was on its way here: all messages up to the answer to a ping sent now. */
+  async drain(): Promise<string[]> {
+    this.send({ type: "ping" });
+    const texts: string[] = [];
+    for (let text = await this.next(); text !== '{"type":"pong"}'; text = await this.next()) texts.push(text);
+    return texts;
+  }
+}
+
+/** 12 upper-case hex digits, as the clients make them. */
+export function newCode(): string {
+  return crypto.getRandomValues(new Uint8Array(6)).toHex().toUpperCase();
+}
+
+export interface Pair {
+  readonly code: string;
+  readonly alice: Client;
+  readonly bob: Client;
+}
+
+/** Alice, the initiator, and Bob, the joiner, in one session, both told that they are ready. */
+export async function newPair(url: string, code = newCode()): Promise<Pair> {
+  const alice = await Client.join(url, code, true);
+  const bob = await Client.join(url, code, false);
+  await Promise.all([alice.expect("ready"), bob.expect("ready")]);
+  return { code, alice, bob };
+}
+
+/** That a pair still works and has heard nothing else: an offer one way and an answer the other, byte for byte. */
+export async function expectUndisturbed({ code, alice, bob }: Pair): Promise<void> {
+  const offer = alice.send({ type: "offer", sessionCode: code, offer: { type: "offer", sdp: newCode() } });
+  const toBob = await bob.next();
+  const answer = bob.send({ type: "answer", sessionCode: code, answer: { type: "answer", sdp: newCode() } });
+  const toAlice = await alice.next();
+  if (toBob !== offer || toAlice !== answer) throw new Error(`the pair was disturbed: ${toBob} ${toAlice}`);
+}
