@@ -68,7 +68,7 @@ class Caller {
       const value = found();
       if (value !== null) return value;
       if (this.#closedWith !== null && !closeIsFine)
-        throw new CheckFailed(`${what} did not come: the socket was closed with ${this.#closedWith}`);
+        throw new CheckFailed(`${what} did not come: closed with ${this.#closedWith}`);
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#wake = resolve;
       const timer = setTimeout(resolve, deadline - performance.now());

@@ -42,6 +42,10 @@ export interface Relay {
   readonly address: string;
   readonly port: number;
   gauges(): Gauges;
+  /** How many sockets are subscribed to the topic of a session. */
+  subscribers(sessionCode: string): number;
+  /** Ends what is due; it also runs by itself, once a second. */
+  sweep(): void;
   /** Closes the listener and every socket; resolves when both are gone. */
   stop(): Promise<void>;
 }
@@ -183,6 +187,8 @@ export function startRelay(config: Config, now: () => number = () => performance
     address: server.url.origin,
     port: server.port ?? config.port,
     gauges: () => ({ sockets, notJoined: notJoined.size, sessions: sessions.size, seatsHeld: sessions.seatsHeld }),
+    subscribers: (sessionCode) => server.subscriberCount(sessionCode),
+    sweep,
     async stop() {
       clearInterval(sweeping);
       await server.stop(true);

@@ -20,14 +20,17 @@ export interface RunningRelay extends AsyncDisposable {
   get(path: string): Promise<Response>;
   /** The N of {"status":"ok","sessions":N}. */
   sessions(): Promise<number>;
+  /** Ends it with a signal. Returns how it ended and all that it ever printed. */
+  stop(signal?: NodeJS.Signals): Promise<Outcome>;
 }
 
-/** A relay on a free port of the loopback, ready to be connected to. */
+/** A relay, on a free port of the loopback unless `args` say otherwise, ready to be connected to. */
 export async function spawnRelay(variant: Variant, ...args: string[]): Promise<RunningRelay> {
-  const process = spawn(command(variant, "--host", "127.0.0.1", "--port", "0", ...args));
-  const line = await firstLine(process.stdout);
-  const port = Number(/:(\d+)$/.exec(line)?.[1]);
-  if (!port) throw new Error(`the relay did not start: ${line}${await process.stderr.text()}`);
+  const process = spawn(command(variant, ...args), { WHISPER_HOST: "127.0.0.1", WHISPER_PORT: "0" });
+  const stdout = new Output(process.stdout);
+  const stderr = new Output(process.stderr);
+  const port = Number(/:(\d+)\n/.exec(await stdout.firstLine())?.[1]);
+  if (!port) throw new Error(`the relay did not start: ${stdout.text}${stderr.text}`);
   const get = (path: string) => fetch(`http://127.0.0.1:${port}${path}`);
   return {
     url: `ws://127.0.0.1:${port}`,
@@ -36,15 +39,42 @@ export async function spawnRelay(variant: Variant, ...args: string[]): Promise<R
     get,
     async sessions() {
       const health: unknown = await (await get("/health")).json();
-      return typeof health === "object" && health !== null && "sessions" in health
-        ? Number(health.sessions)
-        : Number.NaN;
+      return typeof health === "object" && health !== null && "sessions" in health ? Number(health.sessions) : NaN;
+    },
+    async stop(signal = "SIGTERM") {
+      process.kill(signal);
+      const [exitCode] = await Promise.all([process.exited, stdout.ended, stderr.ended]);
+      return { exitCode, stdout: stdout.text, stderr: stderr.text };
     },
     async [Symbol.asyncDispose]() {
       process.kill("SIGKILL");
       await process.exited;
     },
   };
+}
+
+/** Everything a process prints on one stream, as it comes. */
+export class Output {
+  text = "";
+  readonly ended: Promise<void>;
+  readonly #line = Promise.withResolvers<string>();
+
+  constructor(stream: ReadableStream<Uint8Array<ArrayBuffer>>) {
+    this.ended = this.#read(stream);
+  }
+
+  /** What has come by the time that the first line, or the stream, is at its end. */
+  firstLine(): Promise<string> {
+    return this.#line.promise;
+  }
+
+  async #read(stream: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<void> {
+    for await (const text of stream.pipeThrough(new TextDecoderStream())) {
+      this.text += text;
+      if (this.text.includes("\n")) this.#line.resolve(this.text);
+    }
+    this.#line.resolve(this.text);
+  }
 }
 
 export interface Outcome {
@@ -67,18 +97,4 @@ export function spawn(
 ): Bun.Subprocess<"ignore", "pipe", "pipe"> {
   const PATH = process.env["PATH"] ?? "";
   return Bun.spawn([...cmd], { cwd: ROOT, env: { PATH, ...env }, stdin: "ignore", stdout: "pipe", stderr: "pipe" });
-}
-
-/** The first line of a stream, which stays open. */
-export async function firstLine(stream: ReadableStream<Uint8Array>): Promise<string> {
-  const reader = stream.getReader();
-  const decoder = new TextDecoder();
-  let text = "";
-  while (!text.includes("\n")) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    text += decoder.decode(value, { stream: true });
-  }
-  reader.releaseLock();
-  return text.split("\n")[0] ?? "";
 }

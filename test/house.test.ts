@@ -1,0 +1,144 @@
+/** The rules of the house: who may import whom, how much there is to audit, and that no fact stands in two versions. */
+import { describe, expect, test } from "bun:test";
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import packageJson from "../package.json" with { type: "json" };
+import { environmentName, OPTIONS } from "../src/config.ts";
+import { ERRORS } from "../src/protocol.ts";
+import { ROOT } from "./support/relay.ts";
+
+/** What each room may import; types are free. */
+const IMPORTS: Record<string, string[]> = {
+  "src/protocol.ts": [],
+  "src/sessions.ts": [],
+  "src/config.ts": [],
+  "src/log.ts": [],
+  "src/relay.ts": ["./protocol.ts", "./sessions.ts"],
+  "src/check.ts": ["./protocol.ts"],
+  "src/main.ts": ["../package.json", "./check.ts", "./config.ts", "./log.ts", "./relay.ts"],
+};
+const AUDITED = ["src/protocol.ts", "src/sessions.ts", "src/relay.ts"];
+const AUDITED_LINES = 600;
+const LINES_OF_A_FILE = 400;
+
+const read = (path: string) => readFileSync(resolve(ROOT, path), "utf8");
+const lines = (path: string) => read(path).trimEnd().split("\n").length;
+const list = (pattern: string) => [...new Bun.Glob(pattern).scanSync({ cwd: ROOT, dot: true })].sort();
+
+const SOURCES = list("src/**/*.ts");
+const TESTS = list("test/**/*.ts");
+const DOCS = ["README.md", ...list("docs/*.md")];
+
+/** The rows of the Markdown table between two markers, as cells. */
+function table(path: string, marker: string): string[][] {
+  const [, block = ""] = new RegExp(`<!-- ${marker}:[^\\n]*\\n(.*?)<!-- /${marker} -->`, "s").exec(read(path)) ?? [];
+  const rows = block.trim().split("\n").slice(2);
+  return rows.map((row) =>
+    row
+      .replace(/^\| ?| ?\|$/g, "")
+      .split(" | ")
+      .map((cell) => cell.replaceAll("`", "").trim()),
+  );
+}
+
+describe("architecture", () => {
+  test("every room imports what it may and nothing else", () => {
+    const transpiler = new Bun.Transpiler({ loader: "ts" });
+    const imports = SOURCES.map((path) => [
+      path,
+      transpiler
+        .scanImports(read(path))
+        .map(({ path }) => path)
+        .sort(),
+    ]);
+    expect(Object.fromEntries(imports)).toEqual(IMPORTS);
+  });
+
+  test("only the front door touches the process", () => {
+    const touching = SOURCES.filter((path) =>
+      /\bprocess\b\s*[.[]|console\./.test(read(path).replace(/\/\*.*?\*\//gs, "")),
+    );
+    expect(touching).toEqual(["src/log.ts", "src/main.ts"]);
+    expect(read("src/log.ts")).not.toMatch(/process\s*[.[]/);
+  });
+
+  test("the audited files can be read in one sitting", () => {
+    const total = AUDITED.map(lines).reduce((sum, count) => sum + count);
+    expect(total).toBeLessThanOrEqual(AUDITED_LINES);
+    expect(read("README.md")).toContain(`under ${AUDITED_LINES} lines`);
+  });
+
+  test("no file is too long", () => {
+    expect([...SOURCES, ...TESTS].filter((path) => lines(path) > LINES_OF_A_FILE)).toEqual([]);
+  });
+
+  test("every source file begins with what it owns", () => {
+    expect(SOURCES.filter((path) => !read(path).startsWith("/**\n"))).toEqual([]);
+  });
+
+  test("there is nothing to install at run time, and the tools have exact versions", () => {
+    const allowed = [
+      "devDependencies",
+      "engines",
+      "scripts",
+      "name",
+      "version",
+      "description",
+      "license",
+      "private",
+      "type",
+    ];
+    expect(Object.keys(packageJson).sort()).toEqual(allowed.sort());
+    for (const version of Object.values(packageJson.devDependencies)) expect(version).toMatch(/^\d+\.\d+\.\d+$/);
+  });
+
+  test("nothing is left for later", () => {
+    const later = new RegExp(["TO", "DO|FIX", "ME|XX", "X|HA", "CK"].join(""));
+    expect([...SOURCES, ...TESTS, ...DOCS].filter((path) => later.test(read(path)))).toEqual([]);
+  });
+});
+
+describe("each fact in one place", () => {
+  test("README's table of options is the table of options", () => {
+    const expected = Object.values(OPTIONS).map((option) => [
+      option.flag,
+      environmentName(option.flag),
+      option.default,
+      ...(option.kind === "text" ? ["", ""] : [option.min, option.max]),
+      option.what,
+    ]);
+    const rows = table("README.md", "options").map((row) => row.join("|").replaceAll("| ", "|").split("|"));
+    expect(rows).toEqual(expected);
+  });
+
+  test("the protocol's table of errors is the table of errors", () => {
+    const rows = table("docs/PROTOCOL.md", "errors").map(([name, close]) => [
+      name,
+      Number.parseInt(close ?? "", 10) || null,
+    ]);
+    expect(rows).toEqual(Object.entries(ERRORS).map(([name, { close }]) => [name, close]));
+  });
+
+  test("the version of Bun is the same wherever it is named", () => {
+    const bun = packageJson.engines.bun;
+    expect(packageJson.devDependencies["@types/bun"]).toBe(bun);
+    expect(Bun.version).toBe(bun);
+    for (const path of [...DOCS, ".ci/run", "Dockerfile"])
+      for (const [named] of read(path).matchAll(/bun[@:]\d+\.\d+\.\d+/g))
+        expect(`${path} ${named.slice(4)}`).toBe(`${path} ${bun}`);
+  });
+
+  test("every link in the docs leads somewhere", () => {
+    const dead = DOCS.flatMap((path) =>
+      [...read(path).matchAll(/\]\((?!https?:)([^)#]+)/g)]
+        .map(([, target = ""]) => resolve(ROOT, dirname(path), target))
+        .filter((target) => !existsSync(target)),
+    );
+    expect(dead).toEqual([]);
+  });
+
+  test("every option and every error is in the docs by its name", () => {
+    for (const { flag } of Object.values(OPTIONS)) expect(read("README.md")).toContain(`\`${flag}\``);
+    for (const name of Object.keys(ERRORS)) expect(read("docs/PROTOCOL.md")).toContain(`| \`${name}\` |`);
+  });
+});

@@ -1,0 +1,65 @@
+import { describe, expect, test } from "bun:test";
+import { ERRORS, type ErrorName, error, isOver, joined, parse } from "../src/protocol.ts";
+import { BAD_MESSAGES } from "./support/bad.ts";
+
+const CODE = "A3F7B9E2C1D4";
+
+describe("a well-formed message is taken", () => {
+  test.each([
+    [`{"type":"join","sessionCode":"${CODE}","isInitiator":true}`, { isInitiator: true }],
+    [`{"type":"join","sessionCode":"${CODE}","isInitiator":false}`, { isInitiator: false }],
+    [`{"type":"join","sessionCode":"${CODE}"}`, { isInitiator: false }],
+    [` { "sessionCode" : "${CODE}" , "type" : "join" } `, { isInitiator: false }],
+    [`{"type":"join","sessionCode":"Az09_-Az"}`, { sessionCode: "Az09_-Az" }],
+    [`{"type":"offer","sessionCode":"${CODE}","offer":{"type":"offer","sdp":"v=0\\r\\n"}}`, { type: "offer" }],
+    [`{"type":"answer","sessionCode":"${CODE}","answer":{}}`, { type: "answer" }],
+    [`{"type":"ice-candidate","sessionCode":"${CODE}","candidate":{"candidate":""}}`, { type: "ice-candidate" }],
+    [
+      `{"type":"offer","sessionCode":"${CODE}","offer":{"sdp":"\\"type\\": \\\\"},"later":[1,{"type":2}]}`,
+      { type: "offer" },
+    ],
+    [`{"type":"offer","sessionCode":"${CODE}","offer":{"sdp":"\\ud83d\\udd11 🔑"}}`, { type: "offer" }],
+    ['{"type":"leave"}', { type: "leave" }],
+    ['{"type":"ping","unknown":null}', { type: "ping" }],
+  ])("%s", (text, expected) => {
+    expect(parse(text)).toMatchObject(expected);
+  });
+});
+
+describe("what is no message is null, and nothing is thrown", () => {
+  test.each(BAD_MESSAGES)("%s", (_what, text) => {
+    expect(parse(text)).toBeNull();
+  });
+});
+
+test("a session code has 8 to 64 characters", () => {
+  const taken = (length: number) => parse(`{"type":"join","sessionCode":"${"x".repeat(length)}"}`) !== null;
+  expect([7, 8, 63, 64, 65].map(taken)).toEqual([false, true, true, true, false]);
+});
+
+test("a message nests eight deep and no deeper", () => {
+  const nested = (depth: number) => `{"type":"ping","x":${"[".repeat(depth - 1)}${"]".repeat(depth - 1)}}`;
+  expect(parse(nested(8))).toEqual({ type: "ping" });
+  expect(parse(nested(9))).toBeNull();
+});
+
+test("size is counted in bytes of UTF-8, not in characters", () => {
+  expect(isOver("x".repeat(100), 100)).toBeFalse();
+  expect(isOver("x".repeat(101), 100)).toBeTrue();
+  expect(isOver("é".repeat(50), 100)).toBeFalse();
+  expect(isOver("é".repeat(51), 100)).toBeTrue();
+  expect(isOver("€".repeat(33), 99)).toBeFalse();
+  expect(isOver("€".repeat(33), 98)).toBeTrue();
+});
+
+test("what the relay says is JSON with the names of the wire", () => {
+  expect(JSON.parse(joined("ab", 600_000))).toEqual({ type: "joined", token: "ab", expiresInMs: 600_000 });
+  for (const name of Object.keys(ERRORS) as ErrorName[])
+    expect(JSON.parse(error(name))).toEqual({ type: "error", code: name, message: ERRORS[name].message });
+});
+
+test("close codes keep the rule: those that will fail again are 4500 and above, or the standard's own", () => {
+  const codes = Object.values(ERRORS).flatMap(({ close }) => (close === null ? [] : [close as number]));
+  expect(codes.filter((code) => code < 4500)).toEqual([1009]);
+  expect(new Set(codes).size).toBe(codes.length);
+});
