@@ -17,8 +17,8 @@ class Caller {
   #closedWith: number | null = null;
   #wake: () => void = () => {};
 
-  constructor(url: string) {
-    this.#socket = new WebSocket(url);
+  constructor(url: string, origin: string | undefined) {
+    this.#socket = new WebSocket(url, { headers: origin === undefined ? {} : { Origin: origin } });
     this.#socket.onmessage = ({ data }) => {
       this.#received.push(String(data));
       this.#wake();
@@ -90,10 +90,11 @@ function typeOf(text: string): unknown {
 
 /**
  * Checks the relay at `url` (ws: or wss:).
+ * @param origin what to name as the page's origin, where the relay asks for one
  * @param print takes one line per thing seen
  * @returns whether all of it was as docs/PROTOCOL.md says
  */
-export async function check(url: string, print: (line: string) => void): Promise<boolean> {
+export async function check(url: string, origin: string | undefined, print: (line: string) => void): Promise<boolean> {
   const callers: Caller[] = [];
   let since = performance.now();
   function seen(what: string): void {
@@ -102,7 +103,7 @@ export async function check(url: string, print: (line: string) => void): Promise
     since = at;
   }
   async function call(): Promise<Caller> {
-    const caller = new Caller(url);
+    const caller = new Caller(url, origin);
     callers.push(caller);
     await caller.opened();
     return caller;

@@ -11,6 +11,14 @@ export function say(line: string): void {
   console.log(`${NAME}: ${line}`);
 }
 
+const warned = new Set<string>();
+
+/** One line on standard error, the first time that there is reason for it. */
+export function warn(line: string): void {
+  if (!warned.has(line)) complain(`warning: ${line}`);
+  warned.add(line);
+}
+
 /** One line on standard error: why the relay can't go on. */
 export function complain(line: string): void {
   console.error(`${NAME}: ${line}`);

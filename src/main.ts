@@ -2,11 +2,12 @@
  * The front door: arguments → options → relay → signals → exit. The only file that touches process.*.
  * Exit codes: 0 all well, 1 it can't be done here (port in use, check failed), 2 it was asked for wrongly.
  */
+import { readFileSync } from "node:fs";
 import { version } from "../package.json" with { type: "json" };
 import { check } from "./check.ts";
 import { type Config, ConfigError, optionsHelp, readConfig } from "./config.ts";
-import { complain, NAME, say } from "./log.ts";
-import { startRelay } from "./relay.ts";
+import { complain, NAME, say, warn } from "./log.ts";
+import { type Relay, startRelay } from "./relay.ts";
 
 const HELP = `${NAME} ${version}: a WebSocket relay through which two WebRTC peers find each other. It stores nothing.
 
@@ -23,25 +24,45 @@ async function main(args: readonly string[]): Promise<void> {
   if (args.includes("--help")) return print(HELP);
   if (args.includes("--version")) return print(`${NAME} ${version} (Bun ${Bun.version})\n`);
   if (args[0] === "check") return runCheck(args.slice(1));
-  serve(readConfig(args, process.env));
+  serve(readConfig(args, process.env, openFileLimit()));
 }
 
 function serve(config: Config): void {
-  let relay: ReturnType<typeof startRelay>;
+  const relay = listen(config);
+  say(`listening on ${relay.address}`);
+  let isDraining = false;
+  async function stop(): Promise<void> {
+    if (isDraining) {
+      say("stopped at once");
+      process.exit(1);
+    }
+    isDraining = true;
+    say(`draining for up to ${config.drainMs / 1_000} s; a second signal stops at once`);
+    await relay.drain();
+    say("stopped");
+    process.exit(0);
+  }
+  process.on("SIGTERM", stop);
+  process.on("SIGINT", stop);
+}
+
+function listen(config: Config): Relay {
   try {
-    relay = startRelay(config);
+    return startRelay(config, warn);
   } catch (failure) {
     complain(`can't listen on ${config.host} port ${config.port}: ${whyNot(failure)}`);
     process.exit(1);
   }
-  say(`listening on ${relay.address}`);
-  async function stop(): Promise<void> {
-    await relay.stop();
-    say("stopped");
-    process.exit(0);
+}
+
+/** The limit of open files of this process; Bun has raised the soft one to the hard one. Elsewhere than on Linux, none. */
+function openFileLimit(): number {
+  try {
+    const [, soft] = /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8")) ?? [];
+    return soft === undefined ? Number.POSITIVE_INFINITY : Number(soft);
+  } catch {
+    return Number.POSITIVE_INFINITY;
   }
-  process.once("SIGTERM", stop);
-  process.once("SIGINT", stop);
 }
 
 async function runCheck(args: readonly string[]): Promise<void> {
@@ -50,7 +71,7 @@ async function runCheck(args: readonly string[]): Promise<void> {
   const url = hasUrl ? `${args[0]}` : `ws://${localHost(config.host)}:${config.port}`;
   if (!/^wss?:$/.test(URL.parse(url)?.protocol ?? ""))
     throw new ConfigError(`check ${JSON.stringify(url)} is not a ws:// or wss:// URL`);
-  process.exit((await check(url, (line) => print(`${line}\n`))) ? 0 : 1);
+  process.exit((await check(url, config.origins[0], (line) => print(`${line}\n`))) ? 0 : 1);
 }
 
 /** The address under which this machine reaches a listener on `host`. */

@@ -1,118 +1,141 @@
 /**
- * The edge: the one place where sockets, time and HTTP meet the rules. Owns the server, its sockets and the sweep.
- * A message takes three steps from peer to peer: parse, check, publish. Functions elsewhere decide and return a
- * value; this file speaks and closes. It keeps nothing of a socket after its close, and never logs.
+ * The edge: the one place where sockets, time and rules meet. Owns the server, its sockets and the sweep. A message
+ * takes three steps from peer to peer: parse, check, publish. Functions decide and return a value; this file speaks
+ * and closes: state first, close last. It keeps nothing of a socket after its close.
  */
+import { timingSafeEqual } from "node:crypto";
 import type { ServerWebSocket } from "bun";
 import type { Config } from "./config.ts";
-import {
-  ERRORS,
-  type ErrorName,
-  error,
-  FORGIVEN_BAD_MESSAGES,
-  isOver,
-  type JoinMessage,
-  joined,
-  PEER_LEFT,
-  PONG,
-  parse,
-  READY,
-  type RelayedMessage,
-} from "./protocol.ts";
+import { answer, Door, EXEMPT, type Status, spread, turnAway } from "./http.ts";
+import { Bucket } from "./limits.ts";
+import { Liveness, type Pulse } from "./liveness.ts";
+import { PROBE_MS, Probes } from "./probes.ts";
+import * as wire from "./protocol.ts";
 import { opposite, type Session, Sessions } from "./sessions.ts";
 
 /** All that is kept of one socket. */
-interface Peer {
-  session: Session<Socket> | null;
-  badMessages: number;
+class Peer implements Pulse {
+  heardAt: number;
+  readonly spoke: number;
+  /** Where its address is counted, or EXEMPT. */
+  readonly place: number;
   readonly connectedAt: number;
+  session: Session<Socket> | null = null;
+  /** What a later socket must name to take this one's seat at once. */
+  token = "";
+  /** Whose seat it waits for, while that one is probed. */
+  probed: Socket | null = null;
+  badMessages = 0;
+  messages = 0;
+  bytes = 0;
+  /** When its bucket of messages is full again. */
+  fullAt = 0;
+
+  constructor({ heardAt, spoke }: Pulse, place: number, connectedAt: number) {
+    this.heardAt = heardAt;
+    this.spoke = spoke;
+    this.place = place;
+    this.connectedAt = connectedAt;
+  }
 }
 type Socket = ServerWebSocket<Peer>;
 
-/** What the relay holds at this moment; all 0 when the last peer has gone. */
-export interface Gauges {
-  sockets: number;
-  notJoined: number;
-  sessions: number;
-  seatsHeld: number;
-}
+export type Relay = ReturnType<typeof startRelay>;
 
-export interface Relay {
-  /** Where it listens, for people: http://HOST:PORT. */
-  readonly address: string;
-  readonly port: number;
-  gauges(): Gauges;
-  /** How many sockets are subscribed to the topic of a session. */
-  subscribers(sessionCode: string): number;
-  /** Ends what is due; it also runs by itself, once a second. */
-  sweep(): void;
-  /** Closes the listener and every socket; resolves when both are gone. */
-  stop(): Promise<void>;
-}
-
-const SWEEP_INTERVAL_MS = 1_000;
+const SWEEP_MS = 1_000;
 /** A message between the limit and this multiple of it is still read, so that its sender can be told why. */
 const READ_LIMIT_FACTOR = 2;
-/** What a peer that does not read may leave waiting here before its socket is closed. */
-const BACKPRESSURE_LIMIT_BYTES = 256 * 1024;
-/** No request has a body; Bun wants a bound all the same. */
-const MAX_REQUEST_BODY_BYTES = 1024;
-const TOKEN_BYTES = 16;
+/** Sessions that each sweep compares with their topics. */
+const CHECKS_A_SWEEP = 100;
+const ABUSES: readonly string[] = ["bad-message", "quota", "rate-limited"] satisfies wire.ErrorName[];
 
 /**
- * Starts a relay.
+ * Starts a relay. Throws where the address can't be listened on, as Bun.serve does.
+ * @param warn takes a line for the operator, which holds nothing of a peer
  * @param now a monotonic clock in ms, so that a step of the wall clock expires nobody
- * @throws where the address cannot be listened on, as Bun.serve does
  */
-export function startRelay(config: Config, now: () => number = () => performance.now()): Relay {
-  const sessions = new Sessions<Socket>(config.sessionTtlMs);
+export function startRelay(config: Config, warn: (line: string) => void, now = () => performance.now()) {
+  const sessions = new Sessions<Socket>(config.sessionTtlMs, config.maxWaiting);
+  const probes = new Probes<Socket, wire.JoinMessage>();
+  const liveness = new Liveness<Socket>(Math.ceil(config.pingIntervalMs / SWEEP_MS));
+  const bucket = new Bucket(config.messageRate, config.messageBurst);
+  const door = new Door(config, warn);
   /** Connected, not yet joined; the oldest first. */
   const notJoined = new Set<Socket>();
   let sockets = 0;
+  let differences = 0;
+  let status: Status = "ok";
+  let emptied = () => {};
 
   const server = Bun.serve({
     hostname: config.host,
     port: config.port,
     development: false,
-    reusePort: false, // said because `development: false` turns it on: a second relay would take half the peers
-    maxRequestBodySize: MAX_REQUEST_BODY_BYTES,
-    fetch(request, server) {
-      if (server.upgrade(request, { data: { session: null, badMessages: 0, connectedAt: now() } })) return undefined;
-      return respond(request, sessions.size);
-    },
+    reusePort: config.reusePort, // always said, because `development: false` alone turns it on
+    maxRequestBodySize: 1_024, // no request has a body
     error: () => new Response("Internal error\n", { status: 500 }),
+    fetch(request, server) {
+      if (!/^websocket$/i.test(request.headers.get("upgrade") ?? "")) return answer(request, status, sessions.size);
+      if (status === "draining" || sockets >= config.maxPeers) return turnAway(503, spread());
+      const place = door.enter(request, server.requestIP(request)?.address ?? "", now());
+      if (place instanceof Response) return place;
+      if (server.upgrade(request, { data: new Peer(liveness.newPulse(), place, now()) })) return undefined;
+      door.exit(place);
+      return answer(request, status, sessions.size);
+    },
     websocket: {
       data: {} as Peer,
       maxPayloadLength: config.maxMessageBytes * READ_LIMIT_FACTOR,
-      backpressureLimit: BACKPRESSURE_LIMIT_BYTES,
+      backpressureLimit: 2 * config.maxBufferedBytes + config.maxMessageBytes, // not reached: `slow` comes first
       closeOnBackpressureLimit: true,
+      idleTimeout: 0, // it doesn't end a peer that is being written to; liveness does
       perMessageDeflate: false,
       publishToSelf: false,
       open(ws) {
         sockets++;
         notJoined.add(ws);
+        liveness.add(ws);
       },
-      message(ws, data) {
-        const refusal = take(ws, data);
-        if (refusal !== null) refuse(ws, refusal);
-      },
+      message: (ws, data) => refuse(ws, take(ws, data)),
+      ping: (ws) => refuse(ws, hear(ws, 0)),
+      pong: (ws) => refuse(ws, hear(ws, 0)),
       close(ws) {
         sockets--;
         notJoined.delete(ws);
+        liveness.remove(ws);
+        door.exit(ws.data.place);
+        if (ws.data.probed !== null) probes.withdraw(ws.data.probed, ws);
         leave(ws);
+        if (sockets === 0) emptied();
       },
-      error(_error, ws) {
-        ws.terminate(); // unseen: what an error quotes may be what a peer sent
-      },
+      error: (_error, ws) => ws.terminate(), // unseen: what an error quotes may be what a peer sent
     },
   });
-  const sweeping = setInterval(sweep, SWEEP_INTERVAL_MS);
+  const { port = config.port } = server;
+  const sweeping = setInterval(sweep, SWEEP_MS);
+
+  /** Notes that a peer lives, and counts what it sent. Returns the limit that this broke, if any. */
+  function hear(ws: Socket, bytes: number): wire.ErrorName | null {
+    const peer = ws.data;
+    liveness.heard(ws);
+    settle(ws);
+    if (peer.place === EXEMPT) return null;
+    peer.messages++;
+    peer.bytes += bytes;
+    if (peer.messages > config.quotaMessages || peer.bytes > config.quotaBytes) return "quota";
+    const at = now();
+    peer.fullAt = bucket.take(peer.fullAt, at, 1);
+    return bucket.overdrawnMs(peer.fullAt, at) > 0 ? "rate-limited" : null;
+  }
 
   /** Does what one frame asks for. Returns why not, where it can't be done. */
-  function take(ws: Socket, data: string | Buffer): ErrorName | null {
+  function take(ws: Socket, data: string | Buffer): wire.ErrorName | null {
+    const bytes = Buffer.byteLength(data);
+    const broken = hear(ws, bytes);
+    if (broken !== null) return broken;
     if (typeof data !== "string") return "bad-message";
-    if (isOver(data, config.maxMessageBytes)) return "too-large";
-    const message = parse(data);
+    if (bytes > config.maxMessageBytes) return "too-large";
+    const message = wire.parse(data);
     if (message === null) return "bad-message";
     switch (message.type) {
       case "join":
@@ -122,35 +145,85 @@ export function startRelay(config: Config, now: () => number = () => performance
         ws.close(1000);
         return null;
       case "ping":
-        ws.send(PONG);
+        ws.send(wire.PONG);
         return null;
       default:
         return relay(ws, message, data);
     }
   }
 
-  function join(ws: Socket, { sessionCode, isInitiator }: JoinMessage): ErrorName | null {
-    if (ws.data.session !== null) return "already-joined";
-    const session = sessions.join(sessionCode, isInitiator, ws, now());
-    if (typeof session === "string") return session;
-    notJoined.delete(ws);
-    ws.data.session = session;
-    ws.subscribe(session.code);
-    ws.send(joined(newToken(), config.sessionTtlMs));
-    if (opposite(session, ws) !== null) server.publish(session.code, READY);
-    return null;
-  }
-
-  function relay(ws: Socket, { sessionCode }: RelayedMessage, text: string): ErrorName | null {
+  function relay(ws: Socket, { sessionCode }: wire.RelayedMessage, text: string): wire.ErrorName | null {
     const { session } = ws.data;
     if (session === null) return "not-joined";
     if (sessionCode !== session.code) return "wrong-session";
     const other = opposite(session, ws);
     if (other === null) return "no-peer";
     sessions.touch(session, now());
-    // 0: nothing was queued, though a peer is there. A gap in what it hears is worse than an end.
-    if (ws.publishText(session.code, text) === 0) other.terminate();
+    // -1: it had to be queued. 0: it was not, though a peer is there; a gap is worse than an end.
+    const sent = ws.publishText(session.code, text);
+    if (sent === 0 || (sent < 0 && other.getBufferedAmount() > config.maxBufferedBytes)) refuse(other, "slow");
     return null;
+  }
+
+  /** Seats a peer, or lets it wait until the holder of its seat has been asked; docs/PROTOCOL.md, "Seats". */
+  function join(ws: Socket, message: wire.JoinMessage): wire.ErrorName | null {
+    if (ws.data.session !== null || ws.data.probed !== null) return "already-joined";
+    const holder = sessions.holder(message.sessionCode, message.isInitiator);
+    if (holder === null) return admit(ws, message);
+    if (message.token !== null && isSame(message.token, holder.data.token)) return takeOver(ws, holder);
+    notJoined.delete(ws);
+    ws.data.probed = holder;
+    if (!probes.begin(holder, ws, message, now())) return null;
+    holder.ping();
+    setTimeout(evictGhosts, PROBE_MS);
+    return null;
+  }
+
+  /** Decides and stores in one turn of the loop, so that no other join comes between. */
+  function admit(ws: Socket, { sessionCode, isInitiator }: wire.JoinMessage): wire.ErrorName | null {
+    if (status === "draining") return "restarting";
+    const session = sessions.join(sessionCode, isInitiator, ws, now());
+    if (typeof session === "string") return session;
+    seat(ws, session);
+    return null;
+  }
+
+  /** The peer in the seat of `holder` has come back on `ws`, and has proved it. */
+  function takeOver(ws: Socket, holder: Socket): wire.ErrorName | null {
+    const { session } = holder.data;
+    if (session === null) return "session-expired";
+    sessions.replace(session, holder, ws, now());
+    holder.data.session = null;
+    holder.unsubscribe(session.code);
+    seat(ws, session);
+    settle(holder);
+    refuse(holder, "replaced");
+    return null;
+  }
+
+  function seat(ws: Socket, session: Session<Socket>): void {
+    notJoined.delete(ws);
+    ws.data.session = session;
+    ws.data.token = crypto.getRandomValues(new Uint8Array(16)).toHex();
+    ws.subscribe(session.code);
+    ws.send(wire.joined(ws.data.token, config.sessionTtlMs));
+    if (opposite(session, ws) !== null) server.publish(session.code, wire.READY);
+  }
+
+  /** Ends the probe of a holder, however it went: who waited joins as anyone does, and the ladder decides. */
+  function settle(holder: Socket): void {
+    const probe = probes.end(holder);
+    for (const ws of probe?.newcomers ?? []) {
+      ws.data.probed = null;
+      if (probe) refuse(ws, admit(ws, probe.request));
+    }
+  }
+
+  function evictGhosts(): void {
+    for (const holder of probes.due(now())) {
+      leave(holder);
+      refuse(holder, "replaced");
+    }
   }
 
   /** Frees the seat of `ws`, if it holds one, and tells the peer opposite. */
@@ -158,22 +231,37 @@ export function startRelay(config: Config, now: () => number = () => performance
     const { session } = ws.data;
     if (session === null) return;
     ws.data.session = null;
-    sessions.leave(session, ws)?.send(PEER_LEFT);
+    ws.unsubscribe(session.code);
+    const other = sessions.leave(session, ws);
+    other?.send(wire.PEER_LEFT);
+    settle(ws);
+    if (status === "draining" && other !== null) refuse(other, "restarting");
   }
 
-  /** Says no and, where the refusal is final, closes. */
-  function refuse(ws: Socket, name: ErrorName): void {
-    const { close } = ERRORS[name];
-    ws.send(error(name));
-    if (name === "bad-message" && ++ws.data.badMessages <= FORGIVEN_BAD_MESSAGES) return;
-    if (close !== null) ws.close(close, name);
+  /** Says no, where there is a reason to, and closes where that is final. */
+  function refuse(ws: Socket, name: wire.ErrorName | null): void {
+    if (name === null || ws.readyState !== WebSocket.OPEN) return;
+    const { close } = wire.ERRORS[name];
+    ws.send(wire.error(name, retryAfterMs(ws, name)));
+    if (name === "bad-message" && ++ws.data.badMessages <= wire.FORGIVEN_BAD_MESSAGES) return;
+    if (close === null) return;
+    if (ABUSES.includes(name)) door.punish(ws.data.place, now());
+    ws.close(close, name);
   }
 
+  function retryAfterMs(ws: Socket, name: wire.ErrorName): number | null {
+    if (name === "rate-limited") return Math.ceil(bucket.overdrawnMs(ws.data.fullAt, now()));
+    return name === "restarting" || name === "at-capacity" ? spread() : null;
+  }
+
+  /** Ends what is due, pings whose turn it is, and compares what is counted in more than one place. */
   function sweep(): void {
     const at = now();
     for (const { initiator, joiner } of sessions.expire(at)) {
-      for (const ws of [initiator, joiner]) if (ws !== null) ws.data.session = null;
-      for (const ws of [initiator, joiner]) if (ws !== null) refuse(ws, "session-expired");
+      const peers = [initiator, joiner].filter((ws) => ws !== null);
+      for (const ws of peers) ws.data.session = null;
+      for (const ws of peers) settle(ws);
+      for (const ws of peers) refuse(ws, "session-expired");
     }
     const late: Socket[] = [];
     for (const ws of notJoined) {
@@ -181,32 +269,53 @@ export function startRelay(config: Config, now: () => number = () => performance
       late.push(ws);
     }
     for (const ws of late) refuse(ws, "join-timeout");
+    evictGhosts();
+    const { due, silent } = liveness.turn();
+    for (const ws of due) ws.ping();
+    for (const ws of silent) ws.terminate();
+    check();
   }
 
-  return {
-    address: server.url.origin,
-    port: server.port ?? config.port,
-    gauges: () => ({ sockets, notJoined: notJoined.size, sessions: sessions.size, seatsHeld: sessions.seatsHeld }),
-    subscribers: (sessionCode) => server.subscriberCount(sessionCode),
-    sweep,
-    async stop() {
-      clearInterval(sweeping);
-      await server.stop(true);
-    },
-  };
+  function check(): void {
+    const placed = notJoined.size + probes.waiting + sessions.seatsHeld;
+    const found =
+      Math.abs(sockets - placed) +
+      Math.abs(sockets - server.pendingWebSockets) +
+      sessions.check(CHECKS_A_SWEEP, (code) => server.subscriberCount(code));
+    differences += found;
+    if (found > 0) warn("the self-check found a difference between sockets, seats, sessions and topics");
+    if (status !== "draining") status = found > 0 ? "degraded" : "ok";
+  }
+
+  /** What the relay holds at this moment: all 0 when the last peer has gone. */
+  function gauges() {
+    const { size, seatsHeld } = sessions;
+    return { sockets, notJoined: notJoined.size, probing: probes.waiting, sessions: size, seatsHeld, differences };
+  }
+
+  /** Lets pairs finish for as long as --drain says and sends everyone else to come back. Resolves when all have gone. */
+  async function drain(): Promise<void> {
+    status = "draining";
+    if (config.reusePort) server.stop(); // whoever shares the port takes what comes now
+    const isAlone = ({ data: { session } }: Socket) => session === null || !session.initiator || !session.joiner;
+    for (const ws of liveness.all().filter(isAlone)) refuse(ws, "restarting");
+    const empty = new Promise<void>((resolve) => (emptied = resolve));
+    if (sockets > 0) await Promise.race([empty, Bun.sleep(config.drainMs)]);
+    for (const ws of liveness.all()) refuse(ws, "restarting");
+    await stop();
+  }
+
+  /** Closes the listener and every socket; resolves when both are gone. */
+  async function stop(): Promise<void> {
+    clearInterval(sweeping);
+    await server.stop(true);
+  }
+
+  const subscribers = (sessionCode: string) => server.subscriberCount(sessionCode);
+  return { address: server.url.origin, port, gauges, subscribers, sweep, drain, stop };
 }
 
-/** Plain HTTP (docs/PROTOCOL.md, "HTTP"). */
-function respond(request: Request, sessions: number): Response {
-  const headers = { "Access-Control-Allow-Origin": "*", "Cache-Control": "no-store" };
-  const pathname = request.url.replace(/^https?:\/\/[^/]*|[?#].*$/g, ""); // a bad Host header makes no URL
-  if (pathname !== "/" && pathname !== "/health") return new Response("Not found\n", { status: 404, headers });
-  if (request.method !== "GET" && request.method !== "HEAD")
-    return new Response("Method not allowed\n", { status: 405, headers: { ...headers, Allow: "GET, HEAD" } });
-  if (pathname === "/health") return Response.json({ status: "ok", sessions }, { headers });
-  return new Response("whisper-signaling: a WebSocket relay for WebRTC. It stores nothing.\n", { headers });
-}
-
-function newToken(): string {
-  return crypto.getRandomValues(new Uint8Array(TOKEN_BYTES)).toHex();
+function isSame(token: string, other: string): boolean {
+  const [a, b] = [Buffer.from(token), Buffer.from(other)];
+  return a.length === b.length && timingSafeEqual(a, b);
 }

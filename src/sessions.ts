@@ -14,6 +14,8 @@ export interface Session<Peer> {
   queuedAt: number;
 }
 
+export type Refusal = "session-full" | "role-taken" | "at-capacity";
+
 /** Moving a session to the end of the queue costs more than relaying for it: once a second is enough. */
 const QUEUE_GRAIN_MS = 1_000;
 
@@ -21,11 +23,15 @@ export class Sessions<Peer> {
   /** The live sessions, and the queue of their expiry: a map keeps its order, the longest idle come first. */
   readonly #live = new Map<string, Session<Peer>>();
   readonly #ttlMs: number;
+  readonly #mostWaiting: number;
   #seatsHeld = 0;
+  /** Where the check goes on. */
+  #round = this.#live.values();
 
-  /** @param ttlMs idle time after which a session expires (docs/PROTOCOL.md, "Sessions") */
-  constructor(ttlMs: number) {
+  /** @param ttlMs idle time after which a session expires; `mostWaiting`: sessions in which one peer may be alone */
+  constructor(ttlMs: number, mostWaiting: number) {
     this.#ttlMs = ttlMs;
+    this.#mostWaiting = mostWaiting;
   }
 
   /** Sessions with at least one peer. */
@@ -38,14 +44,21 @@ export class Sessions<Peer> {
     return this.#seatsHeld;
   }
 
+  /** Who holds the seat that a join asks for, or null. */
+  holder(code: string, isInitiator: boolean): Peer | null {
+    const session = this.#live.get(code);
+    return (isInitiator ? session?.initiator : session?.joiner) ?? null;
+  }
+
   /**
    * Admission (docs/PROTOCOL.md, "Seats"): one decision, taken before anything is stored.
    * @returns the session in which `peer` now holds the seat, or the name of the refusal, which leaves no trace
    */
-  join(code: string, isInitiator: boolean, peer: Peer, now: number): Session<Peer> | "session-full" | "role-taken" {
+  join(code: string, isInitiator: boolean, peer: Peer, now: number): Session<Peer> | Refusal {
     const known = this.#live.get(code);
     if (known && known.initiator !== null && known.joiner !== null) return "session-full";
     if (known && (isInitiator ? known.initiator : known.joiner) !== null) return "role-taken";
+    if (!known && 2 * this.size - this.#seatsHeld >= this.#mostWaiting) return "at-capacity";
     const session = known ?? { code, initiator: null, joiner: null, activeAt: now, queuedAt: now };
     if (!known) this.#live.set(code, session);
     if (isInitiator) session.initiator = peer;
@@ -53,6 +66,13 @@ export class Sessions<Peer> {
     this.#seatsHeld++;
     this.touch(session, now);
     return session;
+  }
+
+  /** Passes the seat of `peer` to a later socket of the same peer. */
+  replace(session: Session<Peer>, peer: Peer, later: Peer, now: number): void {
+    if (session.initiator === peer) session.initiator = later;
+    else session.joiner = later;
+    this.touch(session, now);
   }
 
   /** Gives up the seat that `peer` holds in `session`. Returns who sits opposite, if anyone. */
@@ -91,12 +111,23 @@ export class Sessions<Peer> {
     return due;
   }
 
-  /** Counts the seats anew. Returns how far the running count is off: 0, unless this file is wrong. */
-  check(): number {
-    let held = 0;
-    for (const { initiator, joiner } of this.#live.values())
-      held += Number(initiator !== null) + Number(joiner !== null);
-    return this.#seatsHeld - held;
+  /**
+   * Looks at the next `most` sessions, in turn over many calls.
+   * @param subscribers how many sockets have subscribed to the topic of a session
+   * @returns in how many of them the seats held are none, or not as many as the subscribers: 0, unless there is a bug
+   */
+  check(most: number, subscribers: (code: string) => number): number {
+    let differences = 0;
+    for (let looks = 0; looks < most; looks++) {
+      const { value: session } = this.#round.next();
+      if (session === undefined) {
+        this.#round = this.#live.values();
+        break;
+      }
+      const held = Number(session.initiator !== null) + Number(session.joiner !== null);
+      if (held === 0 || held !== subscribers(session.code)) differences++;
+    }
+    return differences;
   }
 }
 

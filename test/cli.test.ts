@@ -6,6 +6,8 @@ import { Client, newCode, newPair } from "./support/client.ts";
 import { RawClient, UPGRADE } from "./support/raw.ts";
 import { command, run, spawnRelay, VARIANTS } from "./support/relay.ts";
 
+const DRAINING = "draining for up to 30 s; a second signal stops at once";
+
 describe.each(VARIANTS)("the program (%s)", (variant) => {
   test("prints its help and its version, and exits with 0", async () => {
     const help = await run(command(variant, "--help"));
@@ -50,12 +52,13 @@ describe.each(VARIANTS)("the program (%s)", (variant) => {
   });
 
   test.each(["SIGTERM", "SIGINT"] as const)("%s closes every peer and ends it with exit code 0", async (signal) => {
-    await using relay = await spawnRelay(variant);
+    await using relay = await spawnRelay(variant, "--drain=0s");
     const { alice, bob } = await newPair(relay.url);
     const outcome = await relay.stop(signal);
-    const stdout = `whisper-signaling: listening on http://127.0.0.1:${relay.port}\nwhisper-signaling: stopped\n`;
+    const lines = [`listening on http://127.0.0.1:${relay.port}`, DRAINING.replace("30", "0"), "stopped"];
+    const stdout = lines.map((line) => `whisper-signaling: ${line}\n`).join("");
     expect(outcome).toEqual({ exitCode: 0, stdout, stderr: "" });
-    expect([(await alice.closed).code, (await bob.closed).code]).toEqual([1001, 1001]);
+    expect([(await alice.closed).code, (await bob.closed).code]).toEqual([1012, 1012]);
   });
 
   test("the times and sizes of the options are those in force", async () => {

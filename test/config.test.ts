@@ -12,12 +12,19 @@ function refusal(args: string[], env: Record<string, string> = {}): string {
 }
 
 test("without a word, the defaults are those of the wire", () => {
-  expect(readConfig([], {})).toEqual({
+  expect(readConfig([], {})).toMatchObject({
     host: "0.0.0.0",
     port: 8000,
+    reusePort: false,
     sessionTtlMs: 600_000,
     joinTimeoutMs: 10_000,
+    pingIntervalMs: 25_000,
+    drainMs: 30_000,
     maxMessageBytes: 65_536,
+    quotaMessages: 2_000,
+    quotaBytes: 4_194_304,
+    trustProxy: [],
+    origins: [],
   });
 });
 
@@ -31,6 +38,33 @@ test("units are read as they are written", () => {
   const read = (ttl: string, size: string) => readConfig(["--session-ttl", ttl, "--max-message", size], {});
   expect(read("2000ms", "2048B")).toMatchObject({ sessionTtlMs: 2_000, maxMessageBytes: 2_048 });
   expect(read("24h", "1MiB")).toMatchObject({ sessionTtlMs: 86_400_000, maxMessageBytes: 1_048_576 });
+});
+
+test("a list is a repeated flag, or one text with commas; none and any empty it", () => {
+  const cidrs = (...args: string[]) => readConfig(args, {}).trustProxy.length;
+  expect(cidrs("--trust-proxy", "10.0.0.0/8", "--trust-proxy", "fd00::/8")).toBe(2);
+  expect(cidrs("--trust-proxy=10.0.0.1, ::1")).toBe(2);
+  expect(readConfig([], { WHISPER_EXEMPT: "none" }).exempt).toEqual([]);
+  expect(readConfig(["--origin=https://a.example", "--origin=http://b.example:81"], {}).origins).toEqual([
+    "https://a.example",
+    "http://b.example:81",
+  ]);
+  expect(readConfig(["--origin", "any"], { WHISPER_ORIGIN: "https://a.example" }).origins).toEqual([]);
+});
+
+test("a switch is on when it is named, and can be set by the environment", () => {
+  expect(readConfig(["--reuse-port", "--port", "1"], {})).toMatchObject({ reusePort: true, port: 1 });
+  expect(readConfig(["--reuse-port=off"], { WHISPER_REUSE_PORT: "on" }).reusePort).toBeFalse();
+  expect(readConfig([], { WHISPER_REUSE_PORT: "on" }).reusePort).toBeTrue();
+});
+
+test("peers are as many as the open files leave room for, and asking for more is refused", () => {
+  expect(readConfig([], {}, 1_024).maxPeers).toBe(871);
+  expect(readConfig(["--max-peers=871"], {}, 1_024).maxPeers).toBe(871);
+  expect(() => readConfig(["--max-peers=872"], {}, 1_024)).toThrow(
+    '--max-peers "872" is more than the 871 that a limit of 1024 open files allows',
+  );
+  expect(readConfig([], {}).maxPeers).toBe(10_000_000);
 });
 
 describe("a bad value is refused in one line that names the option, the value and the bounds", () => {
@@ -50,6 +84,10 @@ describe("a bad value is refused in one line that names the option, the value an
     ],
     [["--host", "a\nb"], '--host "a\\nb" is not an address'],
     [["--host="], '--host "" is not an address'],
+    [["--reuse-port=yes"], '--reuse-port "yes" is not on or off'],
+    [["--trust-proxy", "10.0.0.0/33"], '--trust-proxy "10.0.0.0/33" is not an address or a range'],
+    [["--exempt", "::1,localhost"], '--exempt "::1,localhost" is not an address or a range'],
+    [["--origin", "https://a.example/"], '--origin "https://a.example/" is not an origin such as https://'],
     [["--prot", "80"], 'unknown option "--prot"'],
     [["serve"], 'unknown option "serve"'],
     [["--port=1", "--port=2"], "--port is given twice"],
@@ -67,8 +105,8 @@ describe("a bad value is refused in one line that names the option, the value an
 
 test("every option takes both of its bounds and its default", () => {
   for (const option of Object.values(OPTIONS)) {
-    expect(refusal([option.flag, option.default])).toBe("taken");
-    if (option.kind === "text") continue;
+    expect(refusal([`${option.flag}=${option.default}`])).toBe("taken");
+    if (!("min" in option)) continue;
     expect(refusal([option.flag, option.min])).toBe("taken");
     expect(refusal([option.flag, option.max])).toBe("taken");
   }
@@ -78,8 +116,8 @@ test("the help names every option, its variable, default and bounds", () => {
   const lines = optionsHelp().trimEnd().split("\n");
   for (const [i, option] of Object.values(OPTIONS).entries()) {
     const parts = [option.flag, environmentName(option.flag), option.default];
-    for (const part of option.kind === "text" ? parts : [...parts, option.min, option.max])
-      expect(lines[i]).toContain(part);
+    for (const part of "min" in option ? [...parts, option.min, option.max, option.what] : [...parts, option.what])
+      expect(`${lines[2 * i]}${lines[2 * i + 1]}`).toContain(part);
   }
-  expect(lines.length).toBe(Object.keys(OPTIONS).length);
+  expect(lines.length).toBe(2 * Object.keys(OPTIONS).length);
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { ERRORS, type ErrorName, error, isOver, joined, parse } from "../src/protocol.ts";
+import { ERRORS, type ErrorName, error, joined, parse } from "../src/protocol.ts";
 import { BAD_MESSAGES } from "./support/bad.ts";
 
 const CODE = "A3F7B9E2C1D4";
@@ -10,6 +10,8 @@ describe("a well-formed message is taken", () => {
     [`{"type":"join","sessionCode":"${CODE}","isInitiator":false}`, { isInitiator: false }],
     [`{"type":"join","sessionCode":"${CODE}"}`, { isInitiator: false }],
     [` { "sessionCode" : "${CODE}" , "type" : "join" } `, { isInitiator: false }],
+    [`{"type":"join","sessionCode":"${CODE}","token":"5f0c"}`, { token: "5f0c" }],
+    [`{"type":"join","sessionCode":"${CODE}","token":null}`, { token: null }],
     [`{"type":"join","sessionCode":"Az09_-Az"}`, { sessionCode: "Az09_-Az" }],
     [`{"type":"offer","sessionCode":"${CODE}","offer":{"type":"offer","sdp":"v=0\\r\\n"}}`, { type: "offer" }],
     [`{"type":"answer","sessionCode":"${CODE}","answer":{}}`, { type: "answer" }],
@@ -43,23 +45,18 @@ test("a message nests eight deep and no deeper", () => {
   expect(parse(nested(9))).toBeNull();
 });
 
-test("size is counted in bytes of UTF-8, not in characters", () => {
-  expect(isOver("x".repeat(100), 100)).toBeFalse();
-  expect(isOver("x".repeat(101), 100)).toBeTrue();
-  expect(isOver("é".repeat(50), 100)).toBeFalse();
-  expect(isOver("é".repeat(51), 100)).toBeTrue();
-  expect(isOver("€".repeat(33), 99)).toBeFalse();
-  expect(isOver("€".repeat(33), 98)).toBeTrue();
-});
-
 test("what the relay says is JSON with the names of the wire", () => {
   expect(JSON.parse(joined("ab", 600_000))).toEqual({ type: "joined", token: "ab", expiresInMs: 600_000 });
   for (const name of Object.keys(ERRORS) as ErrorName[])
     expect(JSON.parse(error(name))).toEqual({ type: "error", code: name, message: ERRORS[name].message });
 });
 
-test("close codes keep the rule: those that will fail again are 4500 and above, or the standard's own", () => {
+test("an error says when to try again, where that is known", () => {
+  expect(JSON.parse(error("restarting", 1_234))).toMatchObject({ code: "restarting", retryAfterMs: 1_234 });
+});
+
+test("close codes keep the rule: what may be tried again is 1012, 1013 or below 4500, the rest is above", () => {
   const codes = Object.values(ERRORS).flatMap(({ close }) => (close === null ? [] : [close as number]));
-  expect(codes.filter((code) => code < 4500)).toEqual([1009]);
+  expect(codes.filter((code) => code < 4500).sort()).toEqual([1009, 1012, 1013, 4001, 4029]);
   expect(new Set(codes).size).toBe(codes.length);
 });

@@ -6,18 +6,26 @@ import { Client, expectUndisturbed, newCode, newPair } from "./support/client.ts
 import { until } from "./support/until.ts";
 
 const { sessionTtlMs, joinTimeoutMs } = readConfig([], {});
-const NOTHING = { sockets: 0, notJoined: 0, sessions: 0, seatsHeld: 0 };
+const NOTHING = { sockets: 0, notJoined: 0, probing: 0, sessions: 0, seatsHeld: 0, differences: 0 };
 
 let now = 0;
+let warnings: string[] = [];
+const warn = (line: string) => void warnings.push(line);
 let relay: Relay;
 let url: string;
 
 beforeEach(() => {
   now = 0;
-  relay = startRelay(readConfig(["--host", "127.0.0.1", "--port", "0"], {}), () => now);
+  warnings = [];
+  relay = startRelay(readConfig(["--host", "127.0.0.1", "--port", "0"], {}), warn, () => now);
   url = `ws://127.0.0.1:${relay.port}`;
 });
-afterEach(() => relay.stop());
+afterEach(async () => {
+  relay.sweep();
+  expect(relay.gauges().differences).toBe(0); // the relay's own books were right all the time
+  expect(warnings).toEqual([]);
+  await relay.stop();
+});
 
 function sweepAt(ms: number): void {
   now = ms;
@@ -106,11 +114,11 @@ test("every way of leaving takes the peer out of every count and its topic", asy
   ];
   for (const end of endings) {
     const { code, alice, bob } = await newPair(url);
-    expect(relay.gauges()).toEqual({ sockets: 2, notJoined: 0, sessions: 1, seatsHeld: 2 });
+    expect(relay.gauges()).toEqual({ ...NOTHING, sockets: 2, sessions: 1, seatsHeld: 2 });
     end(alice);
     await bob.expect("peer-left");
     await until(() => relay.gauges().sockets === 1);
-    expect(relay.gauges()).toEqual({ sockets: 1, notJoined: 0, sessions: 1, seatsHeld: 1 });
+    expect(relay.gauges()).toEqual({ ...NOTHING, sockets: 1, sessions: 1, seatsHeld: 1 });
     expect(relay.subscribers(code)).toBe(1);
     end(bob);
     await until(() => relay.gauges().sockets === 0);
@@ -125,6 +133,6 @@ test("stopping closes every peer and frees the port", async () => {
   await relay.stop();
   expect([(await alice.closed).code, (await bob.closed).code]).toEqual([1001, 1001]);
   expect(relay.gauges()).toEqual(NOTHING);
-  relay = startRelay(readConfig(["--host", "127.0.0.1", "--port", String(port)], {}));
+  relay = startRelay(readConfig(["--host", "127.0.0.1", "--port", String(port)], {}), warn);
   expect(relay.port).toBe(port);
 });

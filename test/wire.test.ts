@@ -28,7 +28,11 @@ describe.each(VARIANTS)("the relay (%s)", (variant) => {
     await until(async () => (await relay.sessions()) === 0);
     const outcome = await relay.stop();
     // After all that was thrown at it: it still runs, it ends well, and it said nothing about any of it.
-    const stdout = `whisper-signaling: listening on http://127.0.0.1:${relay.port}\nwhisper-signaling: stopped\n`;
+    const lines = [
+      `listening on http://127.0.0.1:${relay.port}`,
+      "draining for up to 30 s; a second signal stops at once",
+    ];
+    const stdout = [...lines, "stopped"].map((line) => `whisper-signaling: ${line}\n`).join("");
     expect(outcome).toEqual({ exitCode: 0, stdout, stderr: "" });
   });
 

@@ -41,6 +41,7 @@ export const BAD_MESSAGES: [what: string, text: string][] = [
   ["a code with a slash", '{"type":"join","sessionCode":"../../etc/passwd"}'],
   ["a role that is a string", `{"type":"join","sessionCode":"${CODE}","isInitiator":"true"}`],
   ["a role that is null", `{"type":"join","sessionCode":"${CODE}","isInitiator":null}`],
+  ["a token that is a number", `{"type":"join","sessionCode":"${CODE}","token":5}`],
   ["an offer without one", `{"type":"offer","sessionCode":"${CODE}"}`],
   ["an offer under another name", `{"type":"offer","sessionCode":"${CODE}","answer":{}}`],
   ["an offer that is a string", offer('"v=0"')],
