@@ -40,9 +40,9 @@ export function parseCidr(text: string): Cidr | null {
 
 export function isIn(address: Address, ranges: readonly Cidr[]): boolean {
   return ranges.some(({ address: base, bits }) =>
-    address.every((group, i) => {
+    base.every((group, i) => {
       const compared = Math.min(16, Math.max(0, bits - 16 * i));
-      return (group ^ (base[i] ?? 0)) >> (16 - compared) === 0;
+      return (group ^ (address[i] ?? -1)) >> (16 - compared) === 0; // -1: an unknown address is in no range
     }),
   );
 }
