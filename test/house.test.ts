@@ -45,7 +45,7 @@ function table(path: string, marker: string): string[][] {
   return rows.map((row) =>
     row
       .replace(/^\| ?| ?\|$/g, "")
-      .split(" | ")
+      .split(/ ?\|(?: |(?=\|))/)
       .map((cell) => cell.replaceAll("`", "").trim()),
   );
 }
@@ -130,6 +130,20 @@ describe("each fact in one place", () => {
       Number.parseInt(close ?? "", 10) || null,
     ]);
     expect(rows).toEqual(Object.entries(ERRORS).map(([name, { close }]) => [name, close]));
+  });
+
+  test("every defence in the table of threats names options and tests that exist", () => {
+    const rows = table("docs/SECURITY.md", "threats");
+    expect(rows.length).toBeGreaterThan(20);
+    const flags = Object.values(OPTIONS).map(({ flag }) => flag as string);
+    const tests = [...TESTS, ...list("test/long/*.ts")].map((path) => path.replace(/^test\/|\.(test|long)\.ts$/g, ""));
+    for (const [threat, , options = "", named = ""] of rows) {
+      expect([threat, options.split(", ").filter((flag) => flag !== "" && !flags.includes(flag))]).toEqual([
+        threat,
+        [],
+      ]);
+      expect([threat, named.split(", ").filter((name) => !tests.includes(name))]).toEqual([threat, []]);
+    }
   });
 
   test("the version of Bun is the same wherever it is named", () => {
