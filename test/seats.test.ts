@@ -156,7 +156,6 @@ describe("without it", () => {
     await alice.expect("joined");
     expect([await bob.next(), await bob.next()]).toEqual(['{"type":"peer-left"}', '{"type":"ready"}']);
     await alice.expect("ready");
-    expect((await ghost.next())?.opcode).toBe(OP.ping);
     expect(JSON.parse(await ghost.text()).code).toBe("replaced");
     expect(await ghost.text()).toBe("close 4504");
     await expectUndisturbed({ code, alice, bob });
@@ -183,7 +182,6 @@ describe("without it", () => {
     holder.write(frame(OP.pong, ""));
     await mallory.expectError("role-taken");
     sweepAt(PROBE_MS);
-    expect((await holder.next())?.opcode).toBe(OP.ping);
     ping(holder);
     expect(await holder.text()).toBe('{"type":"pong"}');
   });
@@ -227,7 +225,6 @@ describe("without it", () => {
     }
     await until(() => relay.gauges().sockets === 1);
     ping(ghost);
-    for (let asked = 0; asked < 3; asked++) expect((await ghost.next())?.opcode).toBe(OP.ping);
     expect(await ghost.text()).toBe('{"type":"pong"}');
     expect(relay.gauges()).toMatchObject({ seatsHeld: 1, notJoined: 0 });
   });
@@ -249,7 +246,6 @@ describe("without it", () => {
     const alice = await newcomer(code, true);
     sweepAt(now + 1);
     await alice.expect("joined");
-    expect((await ghost.next())?.opcode).toBe(OP.ping);
     expect(JSON.parse(await ghost.text()).code).toBe("session-expired");
     expect(relay.gauges()).toMatchObject({ sessions: 1, seatsHeld: 1, sockets: 1 });
   });

@@ -121,10 +121,11 @@ export class RawClient {
     });
   }
 
-  /** The text of the next text frame; a close frame gives "close CODE", the end of the connection "end". */
+  /** The text of the next frame that is no ping; a close frame gives "close CODE", the end of the connection "end". */
   async text(): Promise<string> {
     const next = await this.next();
     if (next === null) return "end";
+    if (next.opcode === OP.ping) return this.text();
     if (next.opcode === OP.close) return `close ${next.payload.length < 2 ? 1005 : next.payload.readUInt16BE(0)}`;
     return next.payload.toString();
   }
