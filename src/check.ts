@@ -71,7 +71,7 @@ class Caller {
         throw new CheckFailed(`${what} did not come: closed with ${this.#closedWith}`);
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#wake = resolve;
-      const timer = setTimeout(resolve, deadline - performance.now());
+      const timer = setTimeout(resolve, Math.max(0, deadline - performance.now()));
       await promise;
       clearTimeout(timer);
       if (performance.now() >= deadline) throw new CheckFailed(`${what} did not come within ${PATIENCE_MS / 1_000} s`);

@@ -45,6 +45,8 @@ export type Relay = ReturnType<typeof startRelay>;
 const SWEEP_MS = 1_000;
 /** A message between the limit and this multiple of it is still read, so that its sender can be told why. */
 const READ_LIMIT_FACTOR = 2;
+/** So long the last close frames have to be read, before the connections under them are cut. */
+const LINGER_MS = 250;
 /** Sessions that each sweep compares with their topics. */
 const CHECKS_A_SWEEP = 100;
 const ABUSES: readonly string[] = ["bad-message", "quota", "rate-limited"] satisfies wire.ErrorName[];
@@ -302,6 +304,7 @@ export function startRelay(config: Config, warn: (line: string) => void, now = (
     const empty = new Promise<void>((resolve) => (emptied = resolve));
     if (sockets > 0) await Promise.race([empty, Bun.sleep(config.drainMs)]);
     for (const ws of liveness.all()) refuse(ws, "restarting");
+    await Promise.race([server.stop(), Bun.sleep(LINGER_MS)]);
     await stop();
   }
 
