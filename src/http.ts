@@ -76,10 +76,11 @@ export class Door {
     const { trustProxy, exempt } = this.#config;
     const proxy = parseAddress(remote) ?? [];
     const client = clientAddress(proxy, forwardedFor ?? "", trustProxy);
-    const isProxy = client === proxy && (forwardedFor !== null || isIn(proxy, trustProxy));
-    if (!isIn(client, exempt)) return this.#addresses.place(client);
-    if (!isProxy) return EXEMPT;
-    this.#warn("an exempt address forwards for others: name it with --trust-proxy, and let it send X-Forwarded-For");
+    const isTrusted = isIn(proxy, trustProxy);
+    const isProxy = client === proxy && (forwardedFor !== null || isTrusted);
+    if (!isProxy && isIn(client, exempt)) return EXEMPT;
+    if (!isTrusted && isProxy && isIn(proxy, exempt))
+      this.#warn("an exempt address sends X-Forwarded-For, and so is not exempt: name it with --trust-proxy");
     return this.#addresses.place(client);
   }
 }

@@ -188,11 +188,11 @@ describe("the door", () => {
 
   test("does not exempt a trusted proxy that names nobody, nor whom a stranger names", () => {
     const { door, warnings } = newDoor("--trust-proxy=127.0.0.1");
-    expect(knock(door, "127.0.0.1")).toBe("counted");
-    expect(warnings.length).toBe(1);
+    expect(knock(door, "127.0.0.1")).toBe("counted"); // as a check on the same machine does
+    expect(knock(door, "127.0.0.1", forwarded("unknown"))).toBe("counted");
     expect(knock(door, "127.0.0.1", forwarded("127.0.0.1, 203.0.113.9"))).toBe("counted");
     expect(knock(door, "203.0.113.9", forwarded("127.0.0.1"))).toBe("counted");
-    expect(warnings.length).toBe(1);
+    expect(warnings).toEqual([]);
   });
 
   test("counts the clients of a trusted proxy one by one", () => {
