@@ -11,7 +11,7 @@ import { until } from "./support/until.ts";
 
 const NAMES = Object.keys(PROXIES) as ProxyName[];
 const WARNING =
-  "whisper-signaling: warning: an exempt address forwards for others: name it with --trust-proxy, and let it send X-Forwarded-For\n";
+  "whisper-signaling: warning: an exempt address sends X-Forwarded-For, and so is not exempt: name it with --trust-proxy\n";
 
 const obstacle = whyNoProxy();
 if (obstacle !== null) console.warn(`proxy.test.ts: real proxies are not tested: ${obstacle}`);
