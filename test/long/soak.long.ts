@@ -1,0 +1,96 @@
+/**
+ * A minute of churn with every kind of ending. When all have gone nothing is left: no session, no file, no object,
+ * and from the second cycle on no more memory.
+ */
+import { heapStats } from "bun:jsc";
+import { expect, test } from "bun:test";
+import { readConfig } from "../../src/config.ts";
+import { startRelay } from "../../src/relay.ts";
+import { killed, type Place, QUICK, SLOW } from "../support/endings.ts";
+import { eventually, measured, openFiles, residentBytes } from "../support/outside.ts";
+import { spawnRelay } from "../support/relay.ts";
+
+const TIMES = ["--join-timeout", "1s", "--session-ttl", "3s"];
+const CYCLES = 6;
+const CYCLE_MS = 10_000;
+/** Lives at once: quick ones, one after the other in each lane, and slow ones of each kind, side by side. */
+const LANES = 16;
+const SLOW_EACH = 100;
+const KILLED = 50;
+/** How much more than after the second cycle may be resident after the last. */
+const MOST_GROWTH_BYTES = 6 * 2 ** 20;
+/** In the heap: cycles, what is back at its start after each, and how much of any type may have been added later. */
+const HEAP_CYCLES = 4;
+const HEAP_CYCLE_MS = 4_000;
+const PATIENCE_MS = 10_000;
+const GIVEN_BACK = ["ServerWebSocket", "WebSocket", "Timeout"];
+/** A type counts a prototype or two of its own from its first use on. */
+const PROTOTYPES = 2;
+const MOST_MORE_OBJECTS = 100;
+const NOTHING = { sockets: 0, notJoined: 0, probing: 0, sessions: 0, seatsHeld: 0, differences: 0 };
+
+/** The objects in the heap of this process, by type, garbage collected. */
+function objects(): Record<string, number> {
+  Bun.gc(true);
+  return heapStats().objectTypeCounts;
+}
+
+/** Lets peers come and go for so long, and until the last has gone. Returns how many lives ended. */
+async function churn(place: Place, ms: number): Promise<number> {
+  const end = performance.now() + ms;
+  let lives = 0;
+  async function lane(first: number): Promise<void> {
+    for (let n = first; performance.now() < end; n++, lives++) await QUICK[n % QUICK.length]?.(place);
+  }
+  const slow = SLOW.flatMap((ending) => Array.from({ length: SLOW_EACH }, () => ending(place)));
+  await Promise.all([...Array.from({ length: LANES }, (_, n) => lane(n)), ...slow, killed(place, KILLED)]);
+  return lives + slow.length + KILLED;
+}
+
+test("after every cycle all is given back, and memory does not grow from the second cycle on", async () => {
+  await using relay = await spawnRelay("binary", ...TIMES);
+  const { pid } = relay.process;
+  expect(await relay.sessions()).toBe(0);
+  const openAtFirst = openFiles(pid);
+  const resident: number[] = [];
+  for (let cycle = 1; cycle <= CYCLES; cycle++) {
+    const lives = await churn(relay, CYCLE_MS);
+    await eventually(async () => (await relay.sessions()) === 0);
+    await eventually(() => openFiles(pid) <= openAtFirst);
+    resident.push(residentBytes(pid) / 2 ** 20);
+    measured(`soak, cycle ${cycle}: ${lives} lives, ${resident.at(-1)?.toFixed(1)} MiB resident after it`);
+  }
+  const [, second = 0, ...later] = resident;
+  const growth = (later.at(-1) ?? Number.NaN) - second;
+  measured(`soak: ${(growth / later.length).toFixed(2)} MiB a cycle from the second on`);
+  expect(growth).toBeLessThan(MOST_GROWTH_BYTES / 2 ** 20);
+  expect(await (await relay.get("/health")).json()).toEqual({ status: "ok", sessions: 0 });
+  expect((await relay.stop()).stderr).toBe("");
+});
+
+test("no socket, peer or collection outlives its session in the heap", async () => {
+  const warnings: string[] = [];
+  const config = readConfig(["--host", "127.0.0.1", "--port", "0", ...TIMES], {});
+  const relay = startRelay(config, (line) => void warnings.push(line));
+  const place = { url: `ws://127.0.0.1:${relay.port}`, port: relay.port };
+  const start = objects();
+  const after: Record<string, number>[] = [];
+  for (let cycle = 1; cycle <= HEAP_CYCLES; cycle++) {
+    await churn(place, HEAP_CYCLE_MS);
+    await eventually(() => relay.gauges().sockets === 0);
+    relay.sweep();
+    expect(relay.gauges()).toEqual(NOTHING);
+    const end = performance.now() + PATIENCE_MS;
+    const left = () => GIVEN_BACK.filter((type) => (objects()[type] ?? 0) > (start[type] ?? 0) + PROTOTYPES);
+    await eventually(() => left().length === 0 || performance.now() > end); // a probe's timer lives for its 2 s
+    expect(left()).toEqual([]);
+    after.push(objects());
+  }
+  const [first = {}, last = {}] = [after.at(0), after.at(-1)];
+  const growth = Object.entries(last).map(([type, count]) => ({ type, more: count - (first[type] ?? 0) }));
+  const most = growth.toSorted((a, b) => b.more - a.more).slice(0, 5);
+  measured(`soak: what grew most from the first cycle to the last: ${JSON.stringify(most)}`);
+  expect(most.filter(({ more }) => more > MOST_MORE_OBJECTS)).toEqual([]);
+  expect(warnings).toEqual([]);
+  await relay.stop();
+});
