@@ -8,6 +8,14 @@ import { ERRORS } from "./protocol.ts";
 const PATIENCE_MS = 5_000;
 const CANDIDATES_EACH_WAY = 3;
 
+/** How the check introduces itself. */
+export interface Hello {
+  /** The page's origin, where the relay asks for one. */
+  readonly origin: string | undefined;
+  /** Whether the relay is this machine's own, reached by an address that its certificate need not name. */
+  readonly isOwn: boolean;
+}
+
 class CheckFailed extends Error {}
 
 /** One socket and what it has received but nobody has asked for yet. */
@@ -17,8 +25,9 @@ class Caller {
   #closedWith: number | null = null;
   #wake: () => void = () => {};
 
-  constructor(url: string, origin: string | undefined) {
-    this.#socket = new WebSocket(url, { headers: origin === undefined ? {} : { Origin: origin } });
+  constructor(url: string, { origin, isOwn }: Hello) {
+    const headers = origin === undefined ? {} : { Origin: origin };
+    this.#socket = new WebSocket(url, { headers, tls: { rejectUnauthorized: !isOwn } });
     this.#socket.onmessage = ({ data }) => {
       this.#received.push(String(data));
       this.#wake();
@@ -90,11 +99,10 @@ function typeOf(text: string): unknown {
 
 /**
  * Checks the relay at `url` (ws: or wss:).
- * @param origin what to name as the page's origin, where the relay asks for one
  * @param print takes one line per thing seen
  * @returns whether all of it was as docs/PROTOCOL.md says
  */
-export async function check(url: string, origin: string | undefined, print: (line: string) => void): Promise<boolean> {
+export async function check(url: string, hello: Hello, print: (line: string) => void): Promise<boolean> {
   const callers: Caller[] = [];
   let since = performance.now();
   function seen(what: string): void {
@@ -103,7 +111,7 @@ export async function check(url: string, origin: string | undefined, print: (lin
     since = at;
   }
   async function call(): Promise<Caller> {
-    const caller = new Caller(url, origin);
+    const caller = new Caller(url, hello);
     callers.push(caller);
     await caller.opened();
     return caller;

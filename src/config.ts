@@ -8,6 +8,9 @@ import { type Cidr, parseCidr } from "./addresses.ts";
 const KINDS = {
   text: "an address to listen on",
   switch: "on or off",
+  file: "a file",
+  endpoint: "HOST:PORT, such as 127.0.0.1:9000, or off",
+  format: "text or json",
   cidrs: "an address or a range such as 10.0.0.0/8, or none",
   origins: "an origin such as https://example.org",
   count: { "": 1 },
@@ -44,6 +47,20 @@ export const OPTIONS = {
     max: "65535",
     what: "port to listen on; 0 takes a free one",
   },
+  tlsCert: {
+    flag: "--tls-cert",
+    kind: "file",
+    default: "off",
+    what: "PEM file of the certificate and its chain: the relay speaks TLS itself (wss:)",
+  },
+  tlsKey: { flag: "--tls-key", kind: "file", default: "off", what: "PEM file of the certificate's private key" },
+  admin: {
+    flag: "--admin",
+    kind: "endpoint",
+    default: "off",
+    what: "where the operator asks for /livez, /readyz and /metrics; strangers must not reach it",
+  },
+  log: { flag: "--log", kind: "format", default: "text", what: "how lifecycle lines are printed" },
   reusePort: {
     flag: "--reuse-port",
     kind: "switch",
@@ -105,6 +122,14 @@ export const OPTIONS = {
     min: "0",
     max: "10000000",
     what: "peers at once; 0: as many as the limit of open files leaves room for",
+  },
+  highWater: {
+    flag: "--high-water",
+    kind: "count",
+    default: "0",
+    min: "0",
+    max: "10000000",
+    what: "peers above which /readyz sends others elsewhere; 0: nine tenths of --max-peers",
   },
   maxWaiting: {
     flag: "--max-waiting",
@@ -193,12 +218,20 @@ export const OPTIONS = {
 interface Values {
   text: string;
   switch: boolean;
+  file: string | null;
+  endpoint: Endpoint | null;
+  format: "text" | "json";
   cidrs: readonly Cidr[];
   origins: readonly string[];
   count: number;
   ms: number;
   bytes: number;
 }
+export interface Endpoint {
+  readonly host: string;
+  readonly port: number;
+}
+
 /** The options' values: durations in ms, sizes in bytes, as the names say; no origins means any. */
 export type Config = { [K in keyof typeof OPTIONS]: Values[(typeof OPTIONS)[K]["kind"]] };
 
@@ -229,7 +262,10 @@ export function readConfig(
     values[key] = readValue(flagged === undefined && env[name] !== undefined ? name : option.flag, text, option);
   }
   const config = values as Config;
-  return { ...config, maxPeers: peersFor(config.maxPeers, openFiles) };
+  if ((config.tlsCert === null) !== (config.tlsKey === null))
+    throw new ConfigError("--tls-cert and --tls-key are given together or not at all");
+  const maxPeers = peersFor(config.maxPeers, openFiles);
+  return { ...config, maxPeers, highWater: config.highWater || Math.ceil(maxPeers * 0.9) };
 }
 
 /** A tenth of the open files, and some for the process itself, stay free: the accept loop must never find none left. */
@@ -268,13 +304,13 @@ function isNumber(option: Option): option is NumberOption {
 
 function readValue(name: string, text: string, option: Option): unknown {
   const value = isNumber(option) ? readNumber(text, option) : readOther(text, option.kind);
-  if (value === null) throw new ConfigError(`${name} ${shown(text)} is not ${expected(option)}`);
+  if (value === undefined) throw new ConfigError(`${name} ${shown(text)} is not ${expected(option)}`);
   return value;
 }
 
-function readNumber(text: string, { kind, min, max }: NumberOption): number | null {
+function readNumber(text: string, { kind, min, max }: NumberOption): number | undefined {
   const value = quantity(text, kind);
-  return value >= quantity(min, kind) && value <= quantity(max, kind) ? value : null;
+  return value >= quantity(min, kind) && value <= quantity(max, kind) ? value : undefined;
 }
 
 /** "10m" in ms, "64KiB" in bytes, "8000" as it is; NaN where it is none of that. */
@@ -287,17 +323,28 @@ function readOther(text: string, kind: OtherKind): unknown {
   const items = text.split(",").map((item) => item.trim());
   switch (kind) {
     case "text":
-      return text === "" || /\s/.test(text) ? null : text;
+      return text === "" || /\s/.test(text) ? undefined : text;
+    case "file":
+      return text === "" ? undefined : text === "off" ? null : text;
+    case "endpoint":
+      return text === "off" ? null : readEndpoint(text);
+    case "format":
+      return text === "text" || text === "json" ? text : undefined;
     case "switch":
-      return text === "on" || (text === "off" ? false : null);
+      return text === "on" || (text === "off" ? false : undefined);
     case "cidrs": {
       const ranges = text === "none" ? [] : items.map(parseCidr);
-      return ranges.includes(null) ? null : ranges;
+      return ranges.includes(null) ? undefined : ranges;
     }
     case "origins":
       if (text === "any") return [];
-      return items.every((item) => URL.parse(item)?.origin === item) ? items : null;
+      return items.every((item) => URL.parse(item)?.origin === item) ? items : undefined;
   }
+}
+
+function readEndpoint(text: string): Endpoint | undefined {
+  const [, host = "", digits = ""] = /^\[?([^\s\]]+?)\]?:(\d{1,5})$/.exec(text) ?? [];
+  return host === "" || Number(digits) > 65_535 ? undefined : { host, port: Number(digits) };
 }
 
 /** What a value has to be, for the message that refuses another. */
@@ -311,6 +358,19 @@ function expected(option: Option): string {
 /** A value as it may stand in a one-line message: quoted, no control characters, not endless. */
 function shown(text: string): string {
   return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
+}
+
+/** The options that differ from their defaults, as flags. */
+export function inForce(
+  args: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+): Record<string, string> {
+  const given = readFlags(args);
+  const chosen = Object.values<Option>(OPTIONS).flatMap(({ flag }): [string, string][] => {
+    const value = given.get(flag) ?? env[environmentName(flag)];
+    return value === undefined ? [] : [[flag.slice(2), value]];
+  });
+  return Object.fromEntries(chosen);
 }
 
 /** The table of options as --help prints it. */

@@ -5,6 +5,8 @@
 import { clientAddress, isIn, parseAddress } from "./addresses.ts";
 import type { Config } from "./config.ts";
 import { AddressTable, Bucket } from "./limits.ts";
+import type { Metrics, UpgradeResult } from "./metrics.ts";
+import { PAGE_HEADERS, page } from "./page.ts";
 
 /** How the relay is: well; well, but with a difference in its own books; or on its way out. */
 export type Status = "ok" | "degraded" | "draining";
@@ -31,36 +33,47 @@ export function answer(request: Request, status: Status, sessions: number): Resp
     return new Response("Method not allowed\n", { status: 405, headers: { ...HEADERS, Allow: "GET, HEAD" } });
   if (path === "/health")
     return Response.json({ status, sessions }, { status: status === "draining" ? 503 : 200, headers: HEADERS });
+  if (/\btext\/html\b/.test(request.headers.get("accept") ?? ""))
+    return new Response(page(status), { headers: { ...HEADERS, ...PAGE_HEADERS } });
   return new Response("whisper-signaling: a WebSocket relay for WebRTC. It stores nothing.\n", { headers: HEADERS });
-}
-
-/** Refuses an upgrade for now: 429 where the address has too much, 503 where the relay has. */
-export function turnAway(status: 429 | 503, retryAfterMs: number): Response {
-  const headers = { ...HEADERS, "Retry-After": String(Math.ceil(retryAfterMs / 1_000)) };
-  return new Response("Try again later\n", { status, headers });
 }
 
 /** Who may have a WebSocket, by origin and by address (docs/OPERATIONS.md, "Limits"). */
 export class Door {
   readonly #config: Config;
+  readonly #metrics: Metrics;
   readonly #warn: (line: string) => void;
   readonly #addresses: AddressTable;
 
-  constructor(config: Config, warn: (line: string) => void) {
+  constructor(config: Config, metrics: Metrics, warn: (line: string) => void) {
     const seed = crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
     this.#config = config;
+    this.#metrics = metrics;
     this.#warn = warn;
     this.#addresses = new AddressTable(config.maxPerAddress, new Bucket(config.connectRate, config.connectBurst), seed);
   }
 
-  /** Counts an upgrade in. Returns where its address is counted, for `exit` and `punish`, or the answer that refuses. */
-  enter(request: Request, remote: string, now: number): number | Response {
-    const { origins } = this.#config;
+  /**
+   * Counts an upgrade in.
+   * @param status how the relay is, and `sockets` how many it has
+   * @returns where its address is counted, for `exit` and `punish`, or the answer that refuses it
+   */
+  enter(request: Request, remote: string, now: number, status: Status, sockets: number): number | Response {
+    const { origins, maxPeers } = this.#config;
+    if (status === "draining") return this.#refuse("draining", 503, spread());
+    if (sockets >= maxPeers) return this.#refuse("at-capacity", 503, spread());
     if (origins.length > 0 && !origins.includes(request.headers.get("origin") ?? ""))
-      return new Response("Origin not allowed\n", { status: 403, headers: HEADERS });
+      return this.#refuse("origin", 403);
     const place = this.#placeOf(request.headers.get("x-forwarded-for"), remote);
     const waitMs = place === EXEMPT ? 0 : this.#addresses.enter(place, now);
-    return waitMs > 0 ? turnAway(429, waitMs) : place;
+    return waitMs > 0 ? this.#refuse("address", 429, waitMs) : place;
+  }
+
+  #refuse(result: UpgradeResult, status: number, retryAfterMs: number | null = null): Response {
+    this.#metrics.upgrades.add(result);
+    if (retryAfterMs === null) return new Response("Not allowed\n", { status, headers: HEADERS });
+    const headers = { ...HEADERS, "Retry-After": String(Math.ceil(retryAfterMs / 1_000)) };
+    return new Response("Try again later\n", { status, headers });
   }
 
   exit(place: number): void {

@@ -2,18 +2,23 @@
  * The front door: arguments → options → relay → signals → exit. The only file that touches process.*.
  * Exit codes: 0 all well, 1 it can't be done here (port in use, check failed), 2 it was asked for wrongly.
  */
-import { readFileSync } from "node:fs";
 import { version } from "../package.json" with { type: "json" };
+import { type Admin, startAdmin } from "./admin.ts";
 import { check } from "./check.ts";
-import { type Config, ConfigError, optionsHelp, readConfig } from "./config.ts";
-import { complain, NAME, say, warn } from "./log.ts";
+import { type Config, ConfigError, inForce, optionsHelp, readConfig } from "./config.ts";
+import { Log, NAME } from "./log.ts";
+import { Metrics } from "./metrics.ts";
+import { localHost, printed } from "./print.ts";
 import { type Relay, startRelay } from "./relay.ts";
+import { openFileLimit, ResourceReader } from "./resources.ts";
+import { type Certificate, doubtAbout, readCertificate } from "./tls.ts";
 
 const HELP = `${NAME} ${version}: a WebSocket relay through which two WebRTC peers find each other. It stores nothing.
 
 Usage:
   ${NAME} [OPTIONS]     run the relay
   ${NAME} check [URL]   try a relay (default: the one that these options describe, on this machine)
+  ${NAME} print WHAT    write what stands around a relay with these options: systemd, caddy, nginx or haproxy
   ${NAME} --help
   ${NAME} --version
 
@@ -24,61 +29,90 @@ async function main(args: readonly string[]): Promise<void> {
   if (args.includes("--help")) return print(HELP);
   if (args.includes("--version")) return print(`${NAME} ${version} (Bun ${Bun.version})\n`);
   if (args[0] === "check") return runCheck(args.slice(1));
-  serve(readConfig(args, process.env, openFileLimit()));
+  if (args[0] === "print") return runPrint(args.slice(1));
+  serve(readConfig(args, process.env, openFileLimit() ?? undefined), inForce(args, process.env));
 }
 
-function serve(config: Config): void {
-  const relay = listen(config);
-  say(`listening on ${relay.address}`);
+function serve(config: Config, chosen: Record<string, string>): void {
+  const log = new Log(config.log);
+  const { tlsCert, tlsKey } = config;
+  const tls = tlsCert !== null && tlsKey !== null ? readCertificate(tlsCert, tlsKey) : null;
+
+  const metrics = new Metrics();
+  let relay: Relay | null = null;
+  const admin = config.admin && listen(log, config.admin, ({ host, port }) => startAdminListener(host, port));
+  relay = listen(log, config, () => startRelay(config, surroundings(log, metrics, tls)));
+  log.say("start", `version ${version}, with`, { ...chosen, "max-peers": config.maxPeers });
+  const doubt = tls && doubtAbout(tls, Date.now());
+  if (doubt !== null) log.warn(doubt);
+  if (admin) log.say("ready", `listening for the operator on ${admin.address}`);
+  log.say("ready", `listening on ${relay.address}`);
+  stopOnSignal(log, config, relay, admin);
+
+  function startAdminListener(host: string, port: number): Admin {
+    const resources = new ResourceReader();
+    return startAdmin(host, port, {
+      status: () => relay?.getStatus() ?? "starting",
+      isCrowded: () => (relay?.gauges().sockets ?? 0) > config.highWater,
+      metrics() {
+        if (relay === null) return "";
+        const secondsLeft = tls && Math.floor((tls.expiresAt - Date.now()) / 1_000);
+        return metrics.write(relay.gauges(), resources.read(), { version, bun: Bun.version }, secondsLeft);
+      },
+    });
+  }
+}
+
+function surroundings(log: Log, metrics: Metrics, tls: Certificate | null): Parameters<typeof startRelay>[1] {
+  const world = { metrics, warn: (line: string) => log.warn(line), now: () => performance.now() };
+  return tls === null ? world : { ...world, tls: { cert: tls.cert, key: tls.key } };
+}
+
+/** Starts a listener, or ends the process with one line that says why not. */
+function listen<Where extends { host: string; port: number }, T>(
+  log: Log,
+  where: Where,
+  start: (where: Where) => T,
+): T {
+  try {
+    return start(where);
+  } catch (failure) {
+    log.say("failure", `can't listen on ${where.host} port ${where.port}: ${whyNot(failure)}`);
+    process.exit(1);
+  }
+}
+
+function stopOnSignal(log: Log, config: Config, relay: Relay, admin: Admin | null): void {
   let isDraining = false;
   async function stop(): Promise<void> {
     if (isDraining) {
-      say("stopped at once");
+      log.say("stop", "stopped at once");
       process.exit(1);
     }
     isDraining = true;
-    say(`draining for up to ${config.drainMs / 1_000} s; a second signal stops at once`);
+    log.say("drain", `draining for up to ${config.drainMs / 1_000} s; a second signal stops at once`);
     await relay.drain();
-    say("stopped");
+    await admin?.stop();
+    log.say("stop", "stopped");
     process.exit(0);
   }
   process.on("SIGTERM", stop);
   process.on("SIGINT", stop);
 }
 
-function listen(config: Config): Relay {
-  try {
-    return startRelay(config, warn);
-  } catch (failure) {
-    complain(`can't listen on ${config.host} port ${config.port}: ${whyNot(failure)}`);
-    process.exit(1);
-  }
-}
-
-/** The limit of open files of this process; Bun has raised the soft one to the hard one. Elsewhere than on Linux, none. */
-function openFileLimit(): number {
-  try {
-    const [, soft] = /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8")) ?? [];
-    return soft === undefined ? Number.POSITIVE_INFINITY : Number(soft);
-  } catch {
-    return Number.POSITIVE_INFINITY;
-  }
-}
-
 async function runCheck(args: readonly string[]): Promise<void> {
   const hasUrl = args[0] !== undefined && !args[0].startsWith("-");
   const config = readConfig(hasUrl ? args.slice(1) : args, process.env);
-  const url = hasUrl ? `${args[0]}` : `ws://${localHost(config.host)}:${config.port}`;
+  const scheme = config.tlsCert === null ? "ws" : "wss";
+  const url = hasUrl ? `${args[0]}` : `${scheme}://${localHost(config.host)}:${config.port}`;
   if (!/^wss?:$/.test(URL.parse(url)?.protocol ?? ""))
     throw new ConfigError(`check ${JSON.stringify(url)} is not a ws:// or wss:// URL`);
-  process.exit((await check(url, config.origins[0], (line) => print(`${line}\n`))) ? 0 : 1);
+  const hello = { origin: config.origins[0], isOwn: !hasUrl };
+  process.exit((await check(url, hello, (line) => print(`${line}\n`))) ? 0 : 1);
 }
 
-/** The address under which this machine reaches a listener on `host`. */
-function localHost(host: string): string {
-  if (host === "0.0.0.0") return "127.0.0.1";
-  if (host === "::") return "[::1]";
-  return host.includes(":") ? `[${host}]` : host;
+function runPrint([what, ...args]: readonly string[]): void {
+  print(printed(what, readConfig(args, process.env), inForce(args, process.env)));
 }
 
 function whyNot(failure: unknown): string {
@@ -101,6 +135,6 @@ try {
   await main(process.argv.slice(2));
 } catch (failure) {
   if (!(failure instanceof ConfigError)) throw failure;
-  complain(failure.message);
+  new Log("text").say("failure", failure.message);
   process.exit(2);
 }

@@ -3,42 +3,15 @@
  * takes three steps from peer to peer: parse, check, publish. Functions decide and return a value; this file speaks
  * and closes: state first, close last. It keeps nothing of a socket after its close.
  */
-import { timingSafeEqual } from "node:crypto";
-import type { ServerWebSocket } from "bun";
 import type { Config } from "./config.ts";
-import { answer, Door, EXEMPT, type Status, spread, turnAway } from "./http.ts";
+import { answer, Door, EXEMPT, type Status, spread } from "./http.ts";
 import { Bucket } from "./limits.ts";
-import { Liveness, type Pulse } from "./liveness.ts";
+import { Liveness } from "./liveness.ts";
+import type { Metrics } from "./metrics.ts";
+import { Peer, type Socket } from "./peer.ts";
 import { PROBE_MS, Probes } from "./probes.ts";
 import * as wire from "./protocol.ts";
 import { opposite, type Session, Sessions } from "./sessions.ts";
-
-/** All that is kept of one socket. */
-class Peer implements Pulse {
-  heardAt: number;
-  readonly spoke: number;
-  /** Where its address is counted, or EXEMPT. */
-  readonly place: number;
-  readonly connectedAt: number;
-  session: Session<Socket> | null = null;
-  /** What a later socket must name to take this one's seat at once. */
-  token = "";
-  /** Whose seat it waits for, while that one is probed. */
-  probed: Socket | null = null;
-  badMessages = 0;
-  messages = 0;
-  bytes = 0;
-  /** When its bucket of messages is full again. */
-  fullAt = 0;
-
-  constructor({ heardAt, spoke }: Pulse, place: number, connectedAt: number) {
-    this.heardAt = heardAt;
-    this.spoke = spoke;
-    this.place = place;
-    this.connectedAt = connectedAt;
-  }
-}
-type Socket = ServerWebSocket<Peer>;
 
 export type Relay = ReturnType<typeof startRelay>;
 
@@ -51,38 +24,47 @@ const LINGER_MS = 250;
 const CHECKS_A_SWEEP = 100;
 const ABUSES: readonly string[] = ["bad-message", "quota", "rate-limited"] satisfies wire.ErrorName[];
 
-/**
- * Starts a relay. Throws where the address can't be listened on, as Bun.serve does.
- * @param warn takes a line for the operator, which holds nothing of a peer
- * @param now a monotonic clock in ms, so that a step of the wall clock expires nobody
- */
-export function startRelay(config: Config, warn: (line: string) => void, now = () => performance.now()) {
+/** What a relay is given of the world around it. */
+export interface Surroundings {
+  readonly metrics: Metrics;
+  /** Takes a line for the operator, which holds nothing of a peer. */
+  warn(line: string): void;
+  /** A monotonic clock in ms, so that a step of the wall clock expires nobody. */
+  now(): number;
+  /** Certificate chain and key as PEM, where the relay speaks TLS itself. */
+  readonly tls?: { readonly cert: string; readonly key: string };
+}
+
+/** Starts a relay. Throws where the address can't be listened on, as Bun.serve does. */
+export function startRelay(config: Config, { metrics, warn, now, tls }: Surroundings) {
   const sessions = new Sessions<Socket>(config.sessionTtlMs, config.maxWaiting);
   const probes = new Probes<Socket, wire.JoinMessage>();
   const liveness = new Liveness<Socket>(Math.ceil(config.pingIntervalMs / SWEEP_MS));
   const bucket = new Bucket(config.messageRate, config.messageBurst);
-  const door = new Door(config, warn);
+  const door = new Door(config, metrics, warn);
   /** Connected, not yet joined; the oldest first. */
   const notJoined = new Set<Socket>();
   let sockets = 0;
   let differences = 0;
+  let sweptAt = now();
   let status: Status = "ok";
   let emptied = () => {};
 
   const server = Bun.serve({
     hostname: config.host,
     port: config.port,
+    ...(tls && { tls }),
     development: false,
     reusePort: config.reusePort, // always said, because `development: false` alone turns it on
     maxRequestBodySize: 1_024, // no request has a body
     error: () => new Response("Internal error\n", { status: 500 }),
     fetch(request, server) {
       if (!/^websocket$/i.test(request.headers.get("upgrade") ?? "")) return answer(request, status, sessions.size);
-      if (status === "draining" || sockets >= config.maxPeers) return turnAway(503, spread());
-      const place = door.enter(request, server.requestIP(request)?.address ?? "", now());
+      const place = door.enter(request, server.requestIP(request)?.address ?? "", now(), status, sockets);
       if (place instanceof Response) return place;
       if (server.upgrade(request, { data: new Peer(liveness.newPulse(), place, now()) })) return undefined;
       door.exit(place);
+      metrics.upgrades.add("malformed");
       return answer(request, status, sessions.size);
     },
     websocket: {
@@ -95,14 +77,16 @@ export function startRelay(config: Config, warn: (line: string) => void, now = (
       publishToSelf: false,
       open(ws) {
         sockets++;
+        metrics.upgrades.add("taken");
         notJoined.add(ws);
         liveness.add(ws);
       },
       message: (ws, data) => refuse(ws, take(ws, data)),
       ping: (ws) => refuse(ws, hear(ws, 0)),
       pong: (ws) => refuse(ws, hear(ws, 0)),
-      close(ws) {
+      close(ws, code) {
         sockets--;
+        metrics.closed(ws.data.closedFor, code);
         notJoined.delete(ws);
         liveness.remove(ws);
         door.exit(ws.data.place);
@@ -150,17 +134,19 @@ export function startRelay(config: Config, warn: (line: string) => void, now = (
         ws.send(wire.PONG);
         return null;
       default:
-        return relay(ws, message, data);
+        return relay(ws, message, data, bytes);
     }
   }
 
-  function relay(ws: Socket, { sessionCode }: wire.RelayedMessage, text: string): wire.ErrorName | null {
+  function relay(ws: Socket, message: wire.RelayedMessage, text: string, bytes: number): wire.ErrorName | null {
     const { session } = ws.data;
     if (session === null) return "not-joined";
-    if (sessionCode !== session.code) return "wrong-session";
+    if (message.sessionCode !== session.code) return "wrong-session";
     const other = opposite(session, ws);
     if (other === null) return "no-peer";
-    sessions.touch(session, now());
+    const at = now();
+    sessions.touch(session, at);
+    metrics.relayed(session, message.type, bytes, at);
     // -1: it had to be queued. 0: it was not, though a peer is there; a gap is worse than an end.
     const sent = ws.publishText(session.code, text);
     if (sent === 0 || (sent < 0 && other.getBufferedAmount() > config.maxBufferedBytes)) refuse(other, "slow");
@@ -172,7 +158,7 @@ export function startRelay(config: Config, warn: (line: string) => void, now = (
     if (ws.data.session !== null || ws.data.probed !== null) return "already-joined";
     const holder = sessions.holder(message.sessionCode, message.isInitiator);
     if (holder === null) return admit(ws, message);
-    if (message.token !== null && isSame(message.token, holder.data.token)) return takeOver(ws, holder);
+    if (holder.data.isProvedBy(message.token)) return takeOver(ws, holder);
     notJoined.delete(ws);
     ws.data.probed = holder;
     if (!probes.begin(holder, ws, message, now())) return null;
@@ -206,10 +192,11 @@ export function startRelay(config: Config, warn: (line: string) => void, now = (
   function seat(ws: Socket, session: Session<Socket>): void {
     notJoined.delete(ws);
     ws.data.session = session;
-    ws.data.token = crypto.getRandomValues(new Uint8Array(16)).toHex();
     ws.subscribe(session.code);
-    ws.send(wire.joined(ws.data.token, config.sessionTtlMs));
-    if (opposite(session, ws) !== null) server.publish(session.code, wire.READY);
+    ws.send(wire.joined(ws.data.newToken(), config.sessionTtlMs));
+    if (opposite(session, ws) === null) return;
+    metrics.ready(session, now());
+    server.publish(session.code, wire.READY);
   }
 
   /** Ends the probe of a holder, however it went: who waited joins as anyone does, and the ladder decides. */
@@ -217,7 +204,9 @@ export function startRelay(config: Config, warn: (line: string) => void, now = (
     const probe = probes.end(holder);
     for (const ws of probe?.newcomers ?? []) {
       ws.data.probed = null;
-      if (probe) refuse(ws, admit(ws, probe.request));
+      const refusal = probe ? admit(ws, probe.request) : null;
+      if (refusal === "session-full" && holder.data.session !== null) holder.data.session.isCrowded = true;
+      refuse(ws, refusal);
     }
   }
 
@@ -235,6 +224,7 @@ export function startRelay(config: Config, warn: (line: string) => void, now = (
     ws.data.session = null;
     ws.unsubscribe(session.code);
     const other = sessions.leave(session, ws);
+    if (other === null) metrics.ended(session, false);
     other?.send(wire.PEER_LEFT);
     settle(ws);
     if (status === "draining" && other !== null) refuse(other, "restarting");
@@ -244,10 +234,12 @@ export function startRelay(config: Config, warn: (line: string) => void, now = (
   function refuse(ws: Socket, name: wire.ErrorName | null): void {
     if (name === null || ws.readyState !== WebSocket.OPEN) return;
     const { close } = wire.ERRORS[name];
+    metrics.refused(name);
     ws.send(wire.error(name, retryAfterMs(ws, name)));
     if (name === "bad-message" && ++ws.data.badMessages <= wire.FORGIVEN_BAD_MESSAGES) return;
     if (close === null) return;
     if (ABUSES.includes(name)) door.punish(ws.data.place, now());
+    ws.data.closedFor = name;
     ws.close(close, name);
   }
 
@@ -259,8 +251,9 @@ export function startRelay(config: Config, warn: (line: string) => void, now = (
   /** Ends what is due, pings whose turn it is, and compares what is counted in more than one place. */
   function sweep(): void {
     const at = now();
-    for (const { initiator, joiner } of sessions.expire(at)) {
-      const peers = [initiator, joiner].filter((ws) => ws !== null);
+    for (const session of sessions.expire(at)) {
+      metrics.ended(session, true);
+      const peers = [session.initiator, session.joiner].filter((ws) => ws !== null);
       for (const ws of peers) ws.data.session = null;
       for (const ws of peers) settle(ws);
       for (const ws of peers) refuse(ws, "session-expired");
@@ -274,11 +267,15 @@ export function startRelay(config: Config, warn: (line: string) => void, now = (
     evictGhosts();
     const { due, silent } = liveness.turn();
     for (const ws of due) ws.ping();
-    for (const ws of silent) ws.terminate();
-    check();
+    for (const ws of silent) {
+      ws.data.closedFor = "silent";
+      ws.terminate();
+    }
+    metrics.swept(Math.max(0, at - sweptAt - SWEEP_MS), check());
+    sweptAt = at;
   }
 
-  function check(): void {
+  function check(): number {
     const placed = notJoined.size + probes.waiting + sessions.seatsHeld;
     const found =
       Math.abs(sockets - placed) +
@@ -287,6 +284,7 @@ export function startRelay(config: Config, warn: (line: string) => void, now = (
     differences += found;
     if (found > 0) warn("the self-check found a difference between sockets, seats, sessions and topics");
     if (status !== "draining") status = found > 0 ? "degraded" : "ok";
+    return found;
   }
 
   /** What the relay holds at this moment: all 0 when the last peer has gone. */
@@ -314,11 +312,7 @@ export function startRelay(config: Config, warn: (line: string) => void, now = (
     await server.stop(true);
   }
 
+  const getStatus = () => status;
   const subscribers = (sessionCode: string) => server.subscriberCount(sessionCode);
-  return { address: server.url.origin, port, gauges, subscribers, sweep, drain, stop };
-}
-
-function isSame(token: string, other: string): boolean {
-  const [a, b] = [Buffer.from(token), Buffer.from(other)];
-  return a.length === b.length && timingSafeEqual(a, b);
+  return { address: server.url.origin, port, gauges, getStatus, subscribers, sweep, drain, stop };
 }

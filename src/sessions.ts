@@ -3,8 +3,9 @@
  * It decides and returns; it never sends, closes, waits, reads a clock or knows what a peer is made of.
  * A session exists while a seat is held: with the last peer its entry, and so its code, is gone.
  */
+import type { Story } from "./metrics.ts";
 
-export interface Session<Peer> {
+export interface Session<Peer> extends Story {
   readonly code: string;
   initiator: Peer | null;
   joiner: Peer | null;
@@ -59,7 +60,7 @@ export class Sessions<Peer> {
     if (known && known.initiator !== null && known.joiner !== null) return "session-full";
     if (known && (isInitiator ? known.initiator : known.joiner) !== null) return "role-taken";
     if (!known && 2 * this.size - this.#seatsHeld >= this.#mostWaiting) return "at-capacity";
-    const session = known ?? { code, initiator: null, joiner: null, activeAt: now, queuedAt: now };
+    const session = known ?? newSession(code, now);
     if (!known) this.#live.set(code, session);
     if (isInitiator) session.initiator = peer;
     else session.joiner = peer;
@@ -129,6 +130,11 @@ export class Sessions<Peer> {
     }
     return differences;
   }
+}
+
+function newSession<Peer>(code: string, now: number): Session<Peer> {
+  const story = { beganAt: now, readyAt: null, isAnswered: false, isCrowded: false };
+  return { code, initiator: null, joiner: null, activeAt: now, queuedAt: now, ...story };
 }
 
 /** Who sits opposite `peer` in `session`, or null. */

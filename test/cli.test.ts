@@ -55,9 +55,15 @@ describe.each(VARIANTS)("the program (%s)", (variant) => {
     await using relay = await spawnRelay(variant, "--drain=0s");
     const { alice, bob } = await newPair(relay.url);
     const outcome = await relay.stop(signal);
-    const lines = [`listening on http://127.0.0.1:${relay.port}`, DRAINING.replace("30", "0"), "stopped"];
-    const stdout = lines.map((line) => `whisper-signaling: ${line}\n`).join("");
-    expect(outcome).toEqual({ exitCode: 0, stdout, stderr: "" });
+    expect({ ...outcome, stdout: "" }).toEqual({ exitCode: 0, stdout: "", stderr: "" });
+    const lines = outcome.stdout.trimEnd().split("\n");
+    expect(lines.length).toBe(4);
+    expect(lines[0]).toMatch(/^whisper-signaling: version \S+, with host=127.0.0.1 port=0 drain=0s max-peers=\d+$/);
+    expect(lines.slice(1)).toEqual(
+      [`listening on http://127.0.0.1:${relay.port}`, DRAINING.replace("30", "0"), "stopped"].map(
+        (line) => `whisper-signaling: ${line}`,
+      ),
+    );
     expect([(await alice.closed).code, (await bob.closed).code]).toEqual([1012, 1012]);
   });
 

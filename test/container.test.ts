@@ -166,7 +166,7 @@ async function start(root: string, command: readonly string[], env: Record<strin
   }
   const deadline = setTimeout(end, PATIENCE_MS);
   outer.exited.finally(() => clearTimeout(deadline));
-  const port = Number(/:(\d+)\n/.exec(await stdout.firstLine())?.[1]);
+  const port = Number((await stdout.until(/listening on \S+:(\d+)/))[1]);
   const pid = await childOf(outer.pid);
   if (port && pid !== null) return { port, pid, exited: outer.exited, [Symbol.asyncDispose]: end };
   await end();

@@ -11,14 +11,15 @@ import { until } from "./support/until.ts";
 const WAITING = 50;
 const RESTARTING = { code: 1012, reason: "restarting" };
 /** All that a relay prints from its start on. */
-const printed = (relay: RunningRelay, drainSeconds: number, ...more: string[]) =>
-  [
+const printed = (relay: RunningRelay, drainSeconds: number, ...more: string[]) => {
+  const lines = [
     `listening on http://127.0.0.1:${relay.port}`,
     `draining for up to ${drainSeconds} s; a second signal stops at once`,
     ...more,
-  ]
-    .map((line) => `whisper-signaling: ${line}\n`)
-    .join("");
+  ];
+  const rest = lines.map((line) => `whisper-signaling: ${line}\n`).join("");
+  return expect.stringMatching(new RegExp(`^whisper-signaling: version .*\n${RegExp.escape(rest)}$`));
+};
 
 /** That a peer is told to come back, and closed. Returns after how many ms. */
 async function expectToldToComeBack(peer: Client): Promise<number> {

@@ -10,21 +10,30 @@ import { ROOT } from "./support/relay.ts";
 /** What each room may import; types are free. */
 const IMPORTS: Record<string, string[]> = {
   "src/addresses.ts": [],
+  "src/admin.ts": [],
   "src/json.ts": [],
   "src/limits.ts": [],
   "src/liveness.ts": [],
   "src/log.ts": [],
   "src/probes.ts": [],
+  "src/page.ts": [],
+  "src/peer.ts": ["node:crypto"],
+  "src/metrics.ts": ["./protocol.ts"],
+  "src/resources.ts": ["node:fs"],
+  "src/tls.ts": ["./config.ts", "node:crypto", "node:fs"],
   "src/sessions.ts": [],
   "src/protocol.ts": ["./json.ts"],
   "src/config.ts": ["./addresses.ts"],
   "src/check.ts": ["./protocol.ts"],
-  "src/http.ts": ["./addresses.ts", "./limits.ts"],
+  "src/print.ts": ["./config.ts"],
+  "src/http.ts": ["./addresses.ts", "./limits.ts", "./page.ts"],
   "src/relay.ts": [
-    ...["./http.ts", "./limits.ts", "./liveness.ts", "./probes.ts", "./protocol.ts", "./sessions.ts"],
-    "node:crypto",
+    ...["./http.ts", "./limits.ts", "./liveness.ts", "./peer.ts", "./probes.ts", "./protocol.ts", "./sessions.ts"],
   ],
-  "src/main.ts": ["../package.json", "./check.ts", "./config.ts", "./log.ts", "./relay.ts", "node:fs"],
+  "src/main.ts": [
+    ...["../package.json", "./admin.ts", "./check.ts", "./config.ts", "./log.ts", "./metrics.ts"],
+    ...["./print.ts", "./relay.ts", "./resources.ts", "./tls.ts"],
+  ],
 };
 const AUDITED = ["src/protocol.ts", "src/sessions.ts", "src/limits.ts", "src/relay.ts"];
 const AUDITED_LINES = 600;

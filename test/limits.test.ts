@@ -3,6 +3,7 @@ import { clientAddress, isIn, parseAddress, parseCidr } from "../src/addresses.t
 import { readConfig } from "../src/config.ts";
 import { Door, EXEMPT } from "../src/http.ts";
 import { AddressTable, Bucket } from "../src/limits.ts";
+import { Metrics } from "../src/metrics.ts";
 
 const ranges = (...texts: string[]) => readConfig(["--trust-proxy", texts.join()], {}).trustProxy;
 const address = (text: string) => parseAddress(text) ?? [];
@@ -159,13 +160,13 @@ describe("the table of addresses", () => {
 describe("the door", () => {
   /** What an upgrade from `remote` with these headers comes to: exempt, counted, or the status of the refusal. */
   function knock(door: Door, remote: string, headers: Record<string, string> = {}): string | number {
-    const place = door.enter(new Request("http://relay/", { headers }), remote, 0);
+    const place = door.enter(new Request("http://relay/", { headers }), remote, 0, "ok", 0);
     if (place instanceof Response) return place.status;
     return place === EXEMPT ? "exempt" : "counted";
   }
   function newDoor(...args: string[]): { door: Door; warnings: string[] } {
     const warnings: string[] = [];
-    return { door: new Door(readConfig(args, {}), (line) => warnings.push(line)), warnings };
+    return { door: new Door(readConfig(args, {}), new Metrics(), (line) => warnings.push(line)), warnings };
   }
   const forwarded = (value: string) => ({ "X-Forwarded-For": value });
 

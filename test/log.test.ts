@@ -1,9 +1,40 @@
-import { expect, test } from "bun:test";
-import { ROOT, run } from "./support/relay.ts";
+import { describe, expect, spyOn, test } from "bun:test";
+import { Log } from "../src/log.ts";
 
-test("a warning is printed once, on one line, however often there is reason for it", async () => {
-  const script = `import { warn } from "${ROOT}/src/log.ts"; for (let n = 0; n < 3; n++) { warn("one"); warn("two"); }`;
-  const { exitCode, stdout, stderr } = await run([process.execPath, "-e", script]);
-  expect({ exitCode, stdout }).toEqual({ exitCode: 0, stdout: "" });
-  expect(stderr).toBe("whisper-signaling: warning: one\nwhisper-signaling: warning: two\n");
+/** What a log prints, on either stream, while `use` uses it. */
+function printed(format: "text" | "json", use: (log: Log) => void): { out: string[]; err: string[] } {
+  using out = spyOn(console, "log").mockImplementation(() => {});
+  using err = spyOn(console, "error").mockImplementation(() => {});
+  use(new Log(format));
+  return { out: out.mock.calls.map(String), err: err.mock.calls.map(String) };
+}
+
+describe("the log", () => {
+  test("for people is a line that begins with the program's name", () => {
+    const { out, err } = printed("text", (log) => {
+      log.say("start", "version 1, with", { port: "80", "max-peers": 9 });
+      log.say("failure", "can't listen");
+    });
+    expect(out).toEqual(["whisper-signaling: version 1, with port=80 max-peers=9"]);
+    expect(err).toEqual(["whisper-signaling: can't listen"]);
+  });
+
+  test("for machines is an object on a line, with its time and its event", () => {
+    const { out } = printed("json", (log) => log.say("ready", 'a "quote"\nand a line', { port: "80" }));
+    expect(JSON.parse(out[0] ?? "")).toEqual({
+      time: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
+      event: "ready",
+      message: 'a "quote"\nand a line',
+      port: "80",
+    });
+    expect(out[0]).not.toContain("\n");
+  });
+
+  test.each(["text", "json"] as const)("warns once, however often there is reason for it (%s)", (format) => {
+    const { out, err } = printed(format, (log) => {
+      for (let n = 0; n < 3; n++) for (const line of ["one", "two"]) log.warn(line);
+    });
+    expect([out.length, err.length]).toEqual([0, 2]);
+    expect(err[0]).toContain(format === "text" ? "warning: one" : '"event":"warning","message":"one"');
+  });
 });

@@ -1,6 +1,7 @@
 /** Random joins, leaves, messages and expiries on real sockets, beside a model too small to be wrong. */
 import { expect, test } from "bun:test";
 import { readConfig } from "../src/config.ts";
+import { Metrics } from "../src/metrics.ts";
 import { PEER_LEFT, READY } from "../src/protocol.ts";
 import { startRelay } from "../src/relay.ts";
 import { Client } from "./support/client.ts";
@@ -56,7 +57,11 @@ test.each([1, 2, 3, 4, 5])("the relay does what the model says (seed %d)", async
   const model = new Model();
   let now = 0;
   const warn = (line: string) => expect.unreachable(line);
-  const relay = startRelay(readConfig(["--host", "127.0.0.1", "--port", "0"], {}), warn, () => now);
+  const relay = startRelay(readConfig(["--host", "127.0.0.1", "--port", "0"], {}), {
+    metrics: new Metrics(),
+    warn,
+    now: () => now,
+  });
   const url = `ws://127.0.0.1:${relay.port}`;
   const seen = { seated: 0, refused: 0, relayed: 0, alone: 0, left: 0, expired: 0 };
 

@@ -1,6 +1,7 @@
 /** The relay in this process, on real sockets, with the time in the test's hand. */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { readConfig } from "../src/config.ts";
+import { Metrics } from "../src/metrics.ts";
 import { type Relay, startRelay } from "../src/relay.ts";
 import { Client, expectUndisturbed, newCode, newPair } from "./support/client.ts";
 import { until } from "./support/until.ts";
@@ -17,7 +18,11 @@ let url: string;
 beforeEach(() => {
   now = 0;
   warnings = [];
-  relay = startRelay(readConfig(["--host", "127.0.0.1", "--port", "0"], {}), warn, () => now);
+  relay = startRelay(readConfig(["--host", "127.0.0.1", "--port", "0"], {}), {
+    metrics: new Metrics(),
+    warn,
+    now: () => now,
+  });
   url = `ws://127.0.0.1:${relay.port}`;
 });
 afterEach(async () => {
@@ -133,6 +138,10 @@ test("stopping closes every peer and frees the port", async () => {
   await relay.stop();
   expect([(await alice.closed).code, (await bob.closed).code]).toEqual([1001, 1001]);
   expect(relay.gauges()).toEqual(NOTHING);
-  relay = startRelay(readConfig(["--host", "127.0.0.1", "--port", String(port)], {}), warn);
+  relay = startRelay(readConfig(["--host", "127.0.0.1", "--port", String(port)], {}), {
+    metrics: new Metrics(),
+    warn,
+    now: () => now,
+  });
   expect(relay.port).toBe(port);
 });

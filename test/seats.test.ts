@@ -1,6 +1,7 @@
 /** Ghosts: who gets a seat that is held, with the time in the test's hand. A raw client answers no ping. */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { readConfig } from "../src/config.ts";
+import { Metrics } from "../src/metrics.ts";
 import { PROBE_MS } from "../src/probes.ts";
 import { type Relay, startRelay } from "../src/relay.ts";
 import { Client, expectUndisturbed, newCode, newPair } from "./support/client.ts";
@@ -13,7 +14,11 @@ let url: string;
 
 function start(...args: string[]): void {
   const warn = (line: string) => expect.unreachable(line);
-  relay = startRelay(readConfig(["--host=127.0.0.1", "--port=0", ...args], {}), warn, () => now);
+  relay = startRelay(readConfig(["--host=127.0.0.1", "--port=0", ...args], {}), {
+    metrics: new Metrics(),
+    warn,
+    now: () => now,
+  });
   url = `ws://127.0.0.1:${relay.port}`;
 }
 beforeEach(() => {
@@ -164,7 +169,8 @@ describe("without it", () => {
   test("it also ends by itself, in real time", async () => {
     await relay.stop();
     const warn = (line: string) => expect.unreachable(line);
-    relay = startRelay(readConfig(["--host=127.0.0.1", "--port=0"], {}), warn);
+    const clock = () => performance.now();
+    relay = startRelay(readConfig(["--host=127.0.0.1", "--port=0"], {}), { metrics: new Metrics(), warn, now: clock });
     url = `ws://127.0.0.1:${relay.port}`;
     const code = newCode();
     await newGhost(code, false);

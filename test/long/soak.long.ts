@@ -5,6 +5,7 @@
 import { heapStats } from "bun:jsc";
 import { expect, test } from "bun:test";
 import { readConfig } from "../../src/config.ts";
+import { Metrics } from "../../src/metrics.ts";
 import { startRelay } from "../../src/relay.ts";
 import { killed, type Place, QUICK, SLOW } from "../support/endings.ts";
 import { eventually, measured, openFiles, residentBytes } from "../support/outside.ts";
@@ -71,7 +72,11 @@ test("after every cycle all is given back, and memory does not grow from the sec
 test("no socket, peer or collection outlives its session in the heap", async () => {
   const warnings: string[] = [];
   const config = readConfig(["--host", "127.0.0.1", "--port", "0", ...TIMES], {});
-  const relay = startRelay(config, (line) => void warnings.push(line));
+  const relay = startRelay(config, {
+    metrics: new Metrics(),
+    warn: (line) => void warnings.push(line),
+    now: () => performance.now(),
+  });
   const place = { url: `ws://127.0.0.1:${relay.port}`, port: relay.port };
   const start = objects();
   const after: Record<string, number>[] = [];

@@ -18,6 +18,8 @@ export interface RunningRelay extends AsyncDisposable {
   readonly process: Bun.Subprocess<"ignore", "pipe", "pipe">;
   /** GET on the public port. */
   get(path: string): Promise<Response>;
+  /** GET on the listener for the operator, where --admin has switched it on. */
+  admin(path: string): Promise<Response>;
   /** The N of {"status":"ok","sessions":N}. */
   sessions(): Promise<number>;
   /** Ends it with a signal. Returns how it ended and all that it ever printed. */
@@ -29,14 +31,18 @@ export async function spawnRelay(variant: Variant, ...args: string[]): Promise<R
   const process = spawn(command(variant, ...args), { WHISPER_HOST: "127.0.0.1", WHISPER_PORT: "0" });
   const stdout = new Output(process.stdout);
   const stderr = new Output(process.stderr);
-  const port = Number(/:(\d+)\n/.exec(await stdout.firstLine())?.[1]);
+  const [, port] = (await stdout.until(/listening on \S+:(\d+)/)).map(Number);
   if (!port) throw new Error(`the relay did not start: ${stdout.text}${stderr.text}`);
-  const get = (path: string) => fetch(`http://127.0.0.1:${port}${path}`);
+  const isTls = stdout.text.includes("listening on https:");
+  const [, operator] = /listening for the operator on (\S+)/.exec(stdout.text) ?? [];
+  const tls = { rejectUnauthorized: false };
+  const get = (path: string) => fetch(`${isTls ? "https" : "http"}://127.0.0.1:${port}${path}`, isTls ? { tls } : {});
   return {
-    url: `ws://127.0.0.1:${port}`,
+    url: `${isTls ? "wss" : "ws"}://127.0.0.1:${port}`,
     port,
     process,
     get,
+    admin: (path) => fetch(`${operator}${path}`),
     async sessions() {
       const health: unknown = await (await get("/health")).json();
       return typeof health === "object" && health !== null && "sessions" in health ? Number(health.sessions) : NaN;
@@ -57,23 +63,40 @@ export async function spawnRelay(variant: Variant, ...args: string[]): Promise<R
 export class Output {
   text = "";
   readonly ended: Promise<void>;
-  readonly #line = Promise.withResolvers<string>();
+  #wake = Promise.withResolvers<void>();
+  #isEnded = false;
 
   constructor(stream: ReadableStream<Uint8Array<ArrayBuffer>>) {
     this.ended = this.#read(stream);
   }
 
+  /** Waits until a whole line matches, and returns the match; nothing where the stream ends before. */
+  async until(pattern: RegExp): Promise<string[]> {
+    for (;;) {
+      const match = pattern.exec(this.text.slice(0, this.text.lastIndexOf("\n") + 1));
+      if (match || this.#isEnded) return match ?? [];
+      await this.#wake.promise;
+    }
+  }
+
   /** What has come by the time that the first line, or the stream, is at its end. */
-  firstLine(): Promise<string> {
-    return this.#line.promise;
+  async firstLine(): Promise<string> {
+    await this.until(/\n/);
+    return this.text;
   }
 
   async #read(stream: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<void> {
     for await (const text of stream.pipeThrough(new TextDecoderStream())) {
       this.text += text;
-      if (this.text.includes("\n")) this.#line.resolve(this.text);
+      this.#rouse();
     }
-    this.#line.resolve(this.text);
+    this.#isEnded = true;
+    this.#rouse();
+  }
+
+  #rouse(): void {
+    this.#wake.resolve();
+    this.#wake = Promise.withResolvers<void>();
   }
 }
 

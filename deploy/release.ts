@@ -1,0 +1,305 @@
+/**
+ * Makes a release in dist/release: one binary for each target, SHA256SUMS and sbom.cdx.json. Run by `bun run release`.
+ * Each binary is built by package.json's own `build`, a second time from a copy in another folder, which must give the
+ * same bytes; and it is started and checked where this machine can run it. It signs and publishes nothing.
+ *
+ *   bun run release [--only TARGET[,TARGET…]]
+ *
+ * Exit codes as of the relay: 0 all well, 1 the release can't be made here, 2 it was asked for wrongly.
+ */
+import { existsSync } from "node:fs";
+import { cp, mkdir, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import packageJson from "../package.json" with { type: "json" };
+
+interface Target {
+  /** As Bun calls it. */
+  readonly bun: string;
+  /** What the file's header says that it is. */
+  readonly kind: string;
+  /** Node's names for where it runs as it is. */
+  readonly platform: string;
+  readonly arch: string;
+  /** On Linux, the loader that it asks the kernel for. */
+  readonly loader?: string;
+}
+
+/** Bun's `-baseline` targets are left out: in this version their runtime is, byte for byte, that of plain x64. */
+const TARGETS: Record<string, Target> = {
+  "linux-x64": {
+    ...{ bun: "bun-linux-x64", kind: "ELF x64", platform: "linux", arch: "x64" },
+    loader: "/lib64/ld-linux-x86-64.so.2",
+  },
+  "linux-arm64": {
+    ...{ bun: "bun-linux-arm64", kind: "ELF arm64", platform: "linux", arch: "arm64" },
+    loader: "/lib/ld-linux-aarch64.so.1",
+  },
+  "linux-x64-musl": {
+    ...{ bun: "bun-linux-x64-musl", kind: "ELF x64", platform: "linux", arch: "x64" },
+    loader: "/lib/ld-musl-x86_64.so.1",
+  },
+  "linux-arm64-musl": {
+    ...{ bun: "bun-linux-arm64-musl", kind: "ELF arm64", platform: "linux", arch: "arm64" },
+    loader: "/lib/ld-musl-aarch64.so.1",
+  },
+  "darwin-x64": { bun: "bun-darwin-x64", kind: "Mach-O x64", platform: "darwin", arch: "x64" },
+  "darwin-arm64": { bun: "bun-darwin-arm64", kind: "Mach-O arm64", platform: "darwin", arch: "arm64" },
+  "windows-x64": { bun: "bun-windows-x64", kind: "PE x64", platform: "win32", arch: "x64" },
+};
+
+/** First bytes of a file, and where in it the machine's number stands. PE keeps a pointer to its header at 0x3c. */
+const FORMATS = [
+  { name: "ELF", magic: "7f454c46", machineAt: () => 18, machines: { 62: "x64", 183: "arm64" } },
+  { name: "Mach-O", magic: "cffaedfe", machineAt: () => 4, machines: { 7: "x64", 12: "arm64" } },
+  {
+    name: "PE",
+    magic: "4d5a",
+    machineAt: (head: DataView) => head.getUint32(0x3c, true) + 4,
+    machines: { 34404: "x64", 43620: "arm64" },
+  },
+];
+const HEAD_BYTES = 4_096;
+
+const ROOT = resolve(import.meta.dir, "..");
+const RELEASE = join(ROOT, "dist/release");
+/** All that a build reads: the same that the Dockerfile copies. */
+const SOURCES = ["package.json", "src"];
+/** Where Debian's libc6-arm64-cross keeps what qemu needs to find for arm64. */
+const SYSROOTS = ["/", "/usr/aarch64-linux-gnu"];
+/** The longest that one command may take, in ms. A start takes a second in an emulator; a build may fetch a runtime. */
+const PATIENCE_MS = 120_000;
+
+class Refusal extends Error {
+  readonly exitCode: number;
+  constructor(message: string, exitCode = 1) {
+    super(message);
+    this.exitCode = exitCode;
+  }
+}
+
+interface Built {
+  readonly file: string;
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+async function release(args: readonly string[]): Promise<void> {
+  const names = chosen(args);
+  const { name, version, engines } = packageJson;
+  if (Bun.version !== engines.bun)
+    throw new Refusal(`package.json asks for Bun ${engines.bun}, and this is ${Bun.version}: other bytes`);
+
+  await rm(RELEASE, { recursive: true, force: true });
+  await mkdir(RELEASE, { recursive: true });
+  const built: Built[] = [];
+  const table = [["target", "size", "how it was checked"]];
+  for (const [target, what] of Object.entries(TARGETS).filter(([target]) => names.has(target))) {
+    const file = `${name}-${version}-${target}${what.platform === "win32" ? ".exe" : ""}`;
+    const binary = await buildTwice(what, file);
+    built.push(binary);
+    table.push([target, `${(binary.bytes / 2 ** 20).toFixed(1)} MiB`, `same bytes twice; ${await tried(what, file)}`]);
+  }
+
+  const sbom = `${JSON.stringify(billOfMaterials(built), null, 2)}\n`;
+  await Bun.write(join(RELEASE, "sbom.cdx.json"), sbom);
+  const sums = [...built, { file: "sbom.cdx.json", sha256: Bun.SHA256.hash(sbom, "hex") }];
+  await Bun.write(join(RELEASE, "SHA256SUMS"), sums.map(({ file, sha256 }) => `${sha256}  ${file}\n`).join(""));
+  print(`${inColumns(table)}\nSHA256SUMS and sbom.cdx.json are beside them in dist/release\n`);
+}
+
+/** The targets that the command line names: all, or those of --only. */
+function chosen(args: readonly string[]): Set<string> {
+  const all = Object.keys(TARGETS);
+  if (args.length === 0) return new Set(all);
+  const [flag, list = "", ...rest] = args.flatMap((arg) =>
+    arg.startsWith("--only=") ? ["--only", arg.slice(7)] : arg,
+  );
+  if (flag !== "--only" || rest.length > 0) throw new Refusal("usage: bun run release [--only TARGET[,TARGET]]", 2);
+  const names = list.split(",");
+  const unknown = names.find((name) => !all.includes(name));
+  if (unknown === undefined) return new Set(names);
+  throw new Refusal(`--only ${JSON.stringify(unknown)} is not a target: ${all.join(", ")}`, 2);
+}
+
+/** Builds into the release, then from a copy elsewhere; what depends on its folder is no release. */
+async function buildTwice(target: Target, file: string): Promise<Built> {
+  const path = join(RELEASE, file);
+  await build(ROOT, target, path);
+  await rm(`${path}.map`); // the binary carries its own: stack traces name the source without this one
+  await using copy = await temporaryFolder();
+  for (const source of SOURCES) await cp(join(ROOT, source), join(copy.path, source), { recursive: true });
+  const again = join(copy.path, "dist", file); // of the same name, for that is in the bytes
+  await build(copy.path, target, again);
+  const [sha256, other] = await Promise.all([sha256Of(path), sha256Of(again)]);
+  if (sha256 !== other) throw new Refusal(`${file} is not reproducible: built in another folder, its bytes differ`);
+  return { file, bytes: Bun.file(path).size, sha256 };
+}
+
+async function build(folder: string, target: Target, outfile: string): Promise<void> {
+  const script = [process.execPath, "run", "--cwd", folder, "build"];
+  const { exitCode, output } = await run([...script, "--target", target.bun, "--outfile", outfile], process.env);
+  if (exitCode !== 0 || !existsSync(outfile)) throw new Refusal(`can't build for ${target.bun}: ${lastLine(output)}`);
+}
+
+/** Looks at the header, and starts the binary if this machine can. Says what was done. */
+async function tried(target: Target, file: string): Promise<string> {
+  const path = join(RELEASE, file);
+  const kind = await kindOf(path);
+  if (kind !== target.kind) throw new Refusal(`${file} should be ${target.kind}, and its header says ${kind}`);
+  const launcher = launcherOf(target);
+  if (typeof launcher === "string") return `${kind} by its header, not started: ${launcher}`;
+  const command = [...launcher, path];
+
+  const said = await run([...command, "--version"]);
+  const missing = /Error loading shared library (\S+?):/.exec(said.output)?.[1];
+  if (missing !== undefined) return `${kind} by its header, not started: no ${missing} for musl here`;
+  const { name, version } = packageJson;
+  if (said.exitCode !== 0 || said.output !== `${name} ${version} (Bun ${Bun.version})\n`)
+    throw new Refusal(`${file} --version says: ${lastLine(said.output)}`);
+  await startAndCheck(command, file);
+  return `${launcher.length === 0 ? "started" : "started in qemu"}, check passed, stopped`;
+}
+
+/** The command line before the binary's own, or why it can't be started here. */
+function launcherOf(target: Target): string[] | string {
+  if (process.platform !== target.platform) return "another system";
+  if (process.arch === target.arch)
+    return target.loader === undefined || existsSync(target.loader) ? [] : `no ${target.loader}`;
+  const qemu = target.arch === "arm64" && (Bun.which("qemu-aarch64-static") ?? Bun.which("qemu-aarch64"));
+  if (!qemu) return "another processor";
+  const sysroot = SYSROOTS.find((folder) => existsSync(join(folder, target.loader ?? "")));
+  return sysroot === undefined ? `no ${target.loader} for qemu` : [qemu, "-L", sysroot];
+}
+
+/** A real start on a free port, `check` against it by the same binary, and an orderly end. */
+async function startAndCheck(command: readonly string[], file: string): Promise<void> {
+  const relay = spawn([...command, "--host", "127.0.0.1", "--port", "0"]);
+  try {
+    const port = await listeningPort(relay.stdout);
+    if (port === null) throw new Refusal(`${file} does not start: ${lastLine(await relay.stderr.text())}`);
+    const check = await run([...command, "check", `ws://127.0.0.1:${port}`]);
+    if (check.exitCode !== 0) throw new Refusal(`${file} started, and its check failed: ${lastLine(check.output)}`);
+    relay.kill("SIGTERM");
+    const exitCode = await relay.exited;
+    if (exitCode !== 0 && process.platform !== "win32")
+      // where nothing can end in order by a signal
+      throw new Refusal(`${file} ended on SIGTERM with exit code ${exitCode}`);
+  } finally {
+    relay.kill("SIGKILL");
+    await relay.exited;
+  }
+}
+
+/** The port that the relay names; its output is left open behind it, for it has a last word to say. */
+async function listeningPort(stdout: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<number | null> {
+  const reader = stdout.pipeThrough(new TextDecoderStream()).getReader();
+  for (let text = ""; ; ) {
+    const { done, value = "" } = await reader.read();
+    text += value;
+    const [, port] = /listening on \S+:(\d+)\s/.exec(text) ?? [];
+    if (port !== undefined) return Number(port);
+    if (done) return null;
+  }
+}
+
+/** The format and the processor that a file's header names. */
+async function kindOf(path: string): Promise<string> {
+  const bytes = await Bun.file(path).slice(0, HEAD_BYTES).bytes();
+  const head = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const format = FORMATS.find(({ magic }) => bytes.toHex().startsWith(magic));
+  if (format === undefined) return "of no known format";
+  const machine = head.getUint16(format.machineAt(head), true);
+  return `${format.name} ${new Map(Object.entries(format.machines)).get(`${machine}`) ?? "for another processor"}`;
+}
+
+/** CycloneDX: what is shipped, and what only takes part in the making. No time and no serial number: same bytes. */
+function billOfMaterials(built: readonly Built[]): object {
+  const { name, version, description, license, engines, devDependencies } = packageJson;
+  const app = `pkg:generic/${name}@${version}`;
+  const bun = purl("bun", engines.bun);
+  return {
+    $schema: "http://cyclonedx.org/schema/bom-1.6.schema.json",
+    bomFormat: "CycloneDX",
+    specVersion: "1.6",
+    version: 1,
+    metadata: {
+      component: {
+        ...{ type: "application", "bom-ref": app, name, version, description, purl: app },
+        licenses: [{ license: { id: license } }],
+        components: built.map(({ file, sha256 }) => ({
+          ...{ type: "file", "bom-ref": `file:${file}`, name: file, version },
+          hashes: [{ alg: "SHA-256", content: sha256 }],
+        })),
+      },
+    },
+    components: [
+      {
+        ...{ type: "platform", "bom-ref": bun, name: "bun", version: engines.bun, scope: "required", purl: bun },
+        description: "the runtime, whole inside every binary; the libraries that it links are named in its own license",
+        licenses: [{ license: { id: "MIT" } }],
+        externalReferences: [{ type: "license", url: "https://bun.com/docs/project/license" }],
+      },
+      ...Object.entries(devDependencies).map(([tool, version]) => ({
+        ...{ type: "library", "bom-ref": purl(tool, version), name: tool, version, scope: "excluded" },
+        purl: purl(tool, version),
+        description: "checks or tests the source; nothing of it is in a binary",
+      })),
+    ],
+    dependencies: [
+      { ref: app, dependsOn: [bun] },
+      { ref: bun, dependsOn: [] },
+    ],
+  };
+}
+
+function purl(name: string, version: string): string {
+  return `pkg:npm/${name.replace("@", "%40")}@${version}`;
+}
+
+async function sha256Of(path: string): Promise<string> {
+  const hash = new Bun.SHA256();
+  for await (const part of Bun.file(path).stream()) hash.update(part);
+  return hash.digest("hex");
+}
+
+/** A binary sees nothing of this environment; a build sees all of it, for proxies and registries are named there. */
+function spawn(command: readonly string[], env: Record<string, string | undefined> = {}) {
+  const timeout = { timeout: PATIENCE_MS, killSignal: "SIGKILL" } as const;
+  return Bun.spawn([...command], { cwd: tmpdir(), env, stdin: "ignore", stdout: "pipe", stderr: "pipe", ...timeout });
+}
+
+async function run(command: readonly string[], env?: Record<string, string | undefined>) {
+  const child = spawn(command, env);
+  const [stdout, stderr, exitCode] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+  return { exitCode, output: stdout + stderr };
+}
+
+async function temporaryFolder(): Promise<AsyncDisposable & { readonly path: string }> {
+  const path = await mkdtemp(join(tmpdir(), "whisper-release-"));
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true }) };
+}
+
+function lastLine(text: string): string {
+  return text.trim().split("\n").at(-1) || "nothing was said";
+}
+
+function inColumns(rows: readonly string[][]): string {
+  const width = (column: number) => Math.max(...rows.map((row) => row[column]?.length ?? 0));
+  const lines = rows.map(([target = "", size = "", how = ""]) =>
+    `${target.padEnd(width(0))}  ${size.padStart(width(1))}  ${how}`.trimEnd(),
+  );
+  return lines.join("\n");
+}
+
+function print(text: string): void {
+  process.stdout.write(text);
+}
+
+try {
+  await release(process.argv.slice(2));
+} catch (failure) {
+  if (!(failure instanceof Refusal)) throw failure;
+  process.stderr.write(`release: ${failure.message}\n`);
+  process.exit(failure.exitCode);
+}

@@ -1,0 +1,86 @@
+/**
+ * What this process uses, as Linux tells it: memory, processor time, open files. The files are opened at the start and
+ * kept, so that later nothing need be opened. Elsewhere than on Linux it knows nothing, and says so.
+ */
+import { closeSync, openSync, readdirSync, readFileSync, readSync, statSync } from "node:fs";
+import type { Resources } from "./metrics.ts";
+
+/** USER_HZ: in this unit the kernel tells times on every processor that Bun runs on. */
+const TICKS_A_SECOND = 100;
+
+/** The limit of open files of this process; Bun has raised the soft one to the hard one. */
+export function openFileLimit(): number | null {
+  return number(/^Max open files\s+(\d+)/m.exec(readOnce("/proc/self/limits"))?.[1]);
+}
+
+export class ResourceReader implements Disposable {
+  readonly #maxFiles = openFileLimit();
+  readonly #status = open("/proc/self/status"); // statm counts in pages, and their size is not the same everywhere
+  readonly #stat = open("/proc/self/stat");
+  readonly #buffer = Buffer.alloc(8_192); // either file is shorter
+  readonly #startedAt: number | null;
+
+  constructor() {
+    const bootedAt = number(/^btime (\d+)/m.exec(readOnce("/proc/stat"))?.[1]);
+    const ticks = number(this.#statFields()[19]);
+    this.#startedAt = bootedAt === null || ticks === null ? null : bootedAt + ticks / TICKS_A_SECOND;
+  }
+
+  read(): Resources {
+    const residentKiB = number(/^VmRSS:\s+(\d+) kB/m.exec(this.#read(this.#status))?.[1]);
+    const fields = this.#statFields();
+    const [user, system] = [number(fields[11]), number(fields[12])];
+    return {
+      residentBytes: residentKiB === null ? null : residentKiB * 1_024,
+      cpuSeconds: user === null || system === null ? null : (user + system) / TICKS_A_SECOND,
+      openFiles: countOpenFiles(),
+      maxFiles: this.#maxFiles,
+      startedAt: this.#startedAt,
+    };
+  }
+
+  [Symbol.dispose](): void {
+    for (const descriptor of [this.#status, this.#stat]) if (descriptor !== null) closeSync(descriptor);
+  }
+
+  /** What stands behind the program's name, which may itself hold spaces: from field 3 of proc(5) on. */
+  #statFields(): string[] {
+    return this.#read(this.#stat)
+      .replace(/^.*\) /s, "")
+      .split(" ");
+  }
+
+  #read(descriptor: number | null): string {
+    if (descriptor === null) return "";
+    return this.#buffer.toString("latin1", 0, readSync(descriptor, this.#buffer, 0, this.#buffer.length, 0));
+  }
+}
+
+function number(text: string | undefined): number | null {
+  return text === undefined || !/^\d+$/.test(text) ? null : Number(text);
+}
+
+function open(path: string): number | null {
+  try {
+    return openSync(path, "r");
+  } catch {
+    return null;
+  }
+}
+
+function readOnce(path: string): string {
+  try {
+    return readFileSync(path, "latin1");
+  } catch {
+    return "";
+  }
+}
+
+/** Linux 6.2 and later say how many; before, they have to be listed, and the list itself is one of them. */
+function countOpenFiles(): number | null {
+  try {
+    return statSync("/proc/self/fd").size || readdirSync("/proc/self/fd").length - 1;
+  } catch {
+    return null;
+  }
+}
