@@ -23,7 +23,8 @@ COPY --from=build /build/dist/whisper-signaling /whisper-signaling
 USER 65532:65532
 EXPOSE 8000
 # It joins as three peers, so it takes a session for well under a second. It sees the container's environment, not the
-# arguments: move the port by WHISPER_PORT. Kubernetes ignores this line: probe GET /health there.
+# arguments: move the port by WHISPER_PORT, and switch TLS on by WHISPER_TLS_CERT and WHISPER_TLS_KEY. Kubernetes
+# ignores this line: probe GET /health there.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=10s --retries=3 CMD ["/whisper-signaling", "check"]
 # No shell between: the relay is process 1, and `docker stop` reaches it as the SIGTERM on which it drains.
 ENTRYPOINT ["/whisper-signaling"]
