@@ -1,28 +1,43 @@
 /**
- * The relay behind nginx, Caddy and HAProxy, each with the block that docs/OPERATIONS.md has for it. Where one of them
- * is missing this is skipped, but never under CI.
+ * The relay behind nginx, Caddy and HAProxy, each with the block that `print` writes and docs/OPERATIONS.md shows. Where
+ * one of them is missing this is skipped, but never under CI.
  */
 import { describe, expect, test } from "bun:test";
+import { join } from "node:path";
 import { newCode } from "./support/client.ts";
-import { HOST, PROXIES, type ProxyName, type RunningProxy, startProxy, whyNoProxy } from "./support/proxies.ts";
+import { FRONT_NAMES, type FrontName, HOST, type RunningFront, startFront, whyNoFront } from "./support/fronts.ts";
 import { frame, OP, RawClient, UPGRADE } from "./support/raw.ts";
-import { spawnRelay } from "./support/relay.ts";
+import { command, ROOT, run, spawnRelay } from "./support/relay.ts";
 import { until } from "./support/until.ts";
 
-const NAMES = Object.keys(PROXIES) as ProxyName[];
 const WARNING =
   "whisper-signaling: warning: an exempt address sends X-Forwarded-For, and so is not exempt: name it with --trust-proxy\n";
 
-const obstacle = whyNoProxy();
+const obstacle = whyNoFront();
 if (obstacle !== null) console.warn(`proxy.test.ts: real proxies are not tested: ${obstacle}`);
 
 test.skipIf(!process.env["CI"])("CI has the proxies to test with", () => {
   expect(obstacle).toBe(null);
 });
 
+/** The block that `print` writes for a proxy in front of a relay on this machine. */
+async function printed(name: FrontName, ...options: string[]): Promise<string> {
+  return (await run(command("binary", "print", name, "--host=127.0.0.1", ...options))).stdout;
+}
+
+/** The proxy in front of a relay on `relayPort`, with other timeouts where `timeout` says so. */
+async function startProxy(name: FrontName, relayPort: number, timeout = "75s"): Promise<RunningFront> {
+  return startFront(name, (await printed(name, `--port=${relayPort}`)).replaceAll("75s", timeout));
+}
+
+test.each(FRONT_NAMES)("the docs show the block that print writes for %s", async (name) => {
+  const docs = await Bun.file(join(ROOT, "docs/OPERATIONS.md")).text();
+  expect(docs).toContain(`\n\`\`\`${name}\n${await printed(name)}\`\`\`\n`);
+});
+
 /** An upgrade through the proxy by a client at the address `from`. Returns the socket and the first line of the answer. */
 async function knock(
-  proxy: RunningProxy,
+  proxy: RunningFront,
   from: string,
   ...headers: string[]
 ): Promise<{ client: RawClient; line: string }> {
@@ -31,14 +46,14 @@ async function knock(
   return { client, line: (await client.head()).split("\r\n")[0] ?? "" };
 }
 
-async function enter(proxy: RunningProxy, from: string, ...headers: string[]): Promise<RawClient> {
+async function enter(proxy: RunningFront, from: string, ...headers: string[]): Promise<RawClient> {
   const { client, line } = await knock(proxy, from, ...headers);
   expect(line).toBe("HTTP/1.1 101 Switching Protocols");
   return client;
 }
 
 async function enterAndJoin(
-  proxy: RunningProxy,
+  proxy: RunningFront,
   from: string,
   sessionCode: string,
   isInitiator: boolean,
@@ -50,7 +65,7 @@ async function enterAndJoin(
 }
 
 describe.skipIf(obstacle !== null)("behind a proxy as the docs have it", () => {
-  describe.each(NAMES)("%s", (name) => {
+  describe.each(FRONT_NAMES)("%s", (name) => {
     test("a pair meets, and what it says arrives byte for byte", async () => {
       await using relay = await spawnRelay("binary", "--trust-proxy=127.0.0.1");
       await using proxy = await startProxy(name, relay.port);
@@ -121,7 +136,7 @@ describe.skipIf(obstacle !== null)("behind a proxy as the docs have it", () => {
   });
 
   test("pings keep a waiting socket open beyond the proxy's timeout, which ends one without", async () => {
-    const waits = NAMES.map(async (name) => {
+    const waits = FRONT_NAMES.map(async (name) => {
       await using relay = await spawnRelay("binary", "--trust-proxy=127.0.0.1", "--ping-interval=1s");
       await using proxy = await startProxy(name, relay.port, "2s");
       const waiting = await enterAndJoin(proxy, "127.0.0.2", newCode(), true);
@@ -133,7 +148,7 @@ describe.skipIf(obstacle !== null)("behind a proxy as the docs have it", () => {
       waiting.say({ type: "ping" });
       expect(await waiting.text()).toBe('{"type":"pong"}');
     });
-    const cuts = NAMES.filter((name) => name !== "Caddy").map(async (name) => {
+    const cuts = FRONT_NAMES.filter((name) => name !== "caddy").map(async (name) => {
       await using relay = await spawnRelay("binary", "--trust-proxy=127.0.0.1", "--ping-interval=10m");
       await using proxy = await startProxy(name, relay.port, "2s");
       expect(await (await enterAndJoin(proxy, "127.0.0.2", newCode(), true)).next()).toBe(null);
