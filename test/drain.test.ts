@@ -5,21 +5,11 @@
 import { describe, expect, test } from "bun:test";
 import { Client, expectUndisturbed, newCode, newPair } from "./support/client.ts";
 import { OP, RawClient, UPGRADE } from "./support/raw.ts";
-import { command, type RunningRelay, run, spawnRelay, VARIANTS } from "./support/relay.ts";
+import { command, printedToTheEnd, run, spawnRelay, VARIANTS } from "./support/relay.ts";
 import { until } from "./support/until.ts";
 
 const WAITING = 50;
 const RESTARTING = { code: 1012, reason: "restarting" };
-/** All that a relay prints from its start on. */
-const printed = (relay: RunningRelay, drainSeconds: number, ...more: string[]) => {
-  const lines = [
-    `listening on http://127.0.0.1:${relay.port}`,
-    `draining for up to ${drainSeconds} s; a second signal stops at once`,
-    ...more,
-  ];
-  const rest = lines.map((line) => `whisper-signaling: ${line}\n`).join("");
-  return expect.stringMatching(new RegExp(`^whisper-signaling: version .*\n${RegExp.escape(rest)}$`));
-};
 
 /** That a peer is told to come back, and closed. Returns after how many ms. */
 async function expectToldToComeBack(peer: Client): Promise<number> {
@@ -61,7 +51,7 @@ describe.each(VARIANTS)("a relay that drains (%s)", (variant) => {
     for (const delay of delays) expect(delay).toBeWithin(0, 5_000);
     expect(new Set(delays).size).toBeGreaterThan(WAITING / 2);
     expect(Math.max(...delays) - Math.min(...delays)).toBeGreaterThan(1_000);
-    expect(await ended).toEqual({ exitCode: 0, stdout: printed(relay, 3_600, "stopped"), stderr: "" });
+    expect(await ended).toEqual({ exitCode: 0, stdout: printedToTheEnd(relay.port, 3_600), stderr: "" });
   });
 
   test("sends a newcomer away that waits for a held seat, and its holder stays", async () => {
@@ -120,7 +110,7 @@ describe.each(VARIANTS)("a relay that drains (%s)", (variant) => {
     pair.alice.send({ type: "leave" });
     pair.bob.send({ type: "leave" });
     await Promise.all([pair.alice.closed, pair.bob.closed]);
-    expect(await ended).toEqual({ exitCode: 0, stdout: printed(relay, 3_600, "stopped"), stderr: "" });
+    expect(await ended).toEqual({ exitCode: 0, stdout: printedToTheEnd(relay.port, 3_600), stderr: "" });
   });
 
   test("sends the one away whose peer leaves", async () => {
@@ -147,7 +137,7 @@ describe.each(VARIANTS)("a relay that drains (%s)", (variant) => {
     const delays = await Promise.all(pairs.flatMap(({ alice, bob }) => [alice, bob]).map(expectToldBesidePeerLeft));
     expect(performance.now() - begun).toBeGreaterThan(950);
     expect(new Set(delays).size).toBeGreaterThan(pairs.length);
-    expect(await ended).toEqual({ exitCode: 0, stdout: printed(relay, 1, "stopped"), stderr: "" });
+    expect(await ended).toEqual({ exitCode: 0, stdout: printedToTheEnd(relay.port, 1), stderr: "" });
   });
 
   test("stops at once on a second signal", async () => {
@@ -157,7 +147,7 @@ describe.each(VARIANTS)("a relay that drains (%s)", (variant) => {
     relay.process.kill("SIGTERM");
     await expectToldToComeBack(waiting);
     const outcome = await relay.stop("SIGINT");
-    expect(outcome).toEqual({ exitCode: 1, stdout: printed(relay, 3_600, "stopped at once"), stderr: "" });
+    expect(outcome).toEqual({ exitCode: 1, stdout: printedToTheEnd(relay.port, 3_600, "stopped at once"), stderr: "" });
     expect([(await alice.closed).code, (await bob.closed).code]).toEqual([1006, 1006]);
   });
 
@@ -193,7 +183,7 @@ describe.each(VARIANTS)("a relay that drains (%s)", (variant) => {
     await expectUndisturbed(pair);
     pair.alice.close();
     pair.bob.close();
-    expect(await ended).toEqual({ exitCode: 0, stdout: printed(old, 3_600, "stopped"), stderr: "" });
+    expect(await ended).toEqual({ exitCode: 0, stdout: printedToTheEnd(old.port, 3_600), stderr: "" });
     for (const other of others) await expectUndisturbed(other);
   });
 

@@ -10,7 +10,7 @@ import { head, MARK, mutant, stream, wellFormed } from "../support/mutants.ts";
 import { framesOf, pour, type Said } from "../support/pour.ts";
 import { Random } from "../support/random.ts";
 import { frame, OP, UPGRADE } from "../support/raw.ts";
-import { type Outcome, spawnRelay } from "../support/relay.ts";
+import { printedToTheEnd, spawnRelay } from "../support/relay.ts";
 import { until } from "../support/until.ts";
 
 const SEED = Number(process.env["FUZZ_SEED"] ?? crypto.getRandomValues(new Uint32Array(1))[0]);
@@ -175,16 +175,6 @@ async function shakeHands(url: string): Promise<void> {
   await Promise.all([alice.closed, bob.closed]);
 }
 
-/** How the relay ends, and all that it ever printed. */
-function quietEnd(port: number): Outcome {
-  const lines = [
-    `listening on http://127.0.0.1:${port}`,
-    "draining for up to 30 s; a second signal stops at once",
-    "stopped",
-  ];
-  return { exitCode: 0, stdout: lines.map((line) => `whisper-signaling: ${line}\n`).join(""), stderr: "" };
-}
-
 test("a hundred thousand bad inputs harm nobody, and nothing is printed, kept or repeated of them", async () => {
   console.log(`fuzz.long.ts: FUZZ_SEED=${SEED} repeats this run`);
   await using relay = await spawnRelay("binary");
@@ -243,5 +233,5 @@ test("a hundred thousand bad inputs harm nobody, and nothing is printed, kept or
   await until(async () => (await relay.sessions()) === 0);
   expect(await (await relay.get("/health")).json()).toEqual({ status: "ok", sessions: 0 });
   await until(() => openFiles() <= openAtFirst);
-  expect(await relay.stop()).toEqual(quietEnd(port));
+  expect(await relay.stop()).toEqual({ exitCode: 0, stdout: printedToTheEnd(port), stderr: "" });
 });

@@ -1,4 +1,5 @@
 /** Starts the relay as an operator does: from source or as the binary, on a free port, and leaves nothing behind. */
+import { expect } from "bun:test";
 import { resolve } from "node:path";
 
 export const VARIANTS = ["source", "binary"] as const;
@@ -98,6 +99,14 @@ export class Output {
     this.#wake.resolve();
     this.#wake = Promise.withResolvers<void>();
   }
+}
+
+/** Matches all that a relay prints from its start to its end, and nothing besides. */
+export function printedToTheEnd(port: number, drainSeconds = 30, end = "stopped") {
+  const draining = `draining for up to ${drainSeconds} s; a second signal stops at once`;
+  const lines = [`listening on http://127.0.0.1:${port}`, draining, end];
+  const rest = lines.map((line) => `whisper-signaling: ${line}\n`).join("");
+  return expect.stringMatching(new RegExp(`^whisper-signaling: version .*\n${RegExp.escape(rest)}$`));
 }
 
 export interface Outcome {
