@@ -202,9 +202,10 @@ export function startRelay(config: Config, { metrics, warn, now, tls }: Surround
   /** Ends the probe of a holder, however it went: who waited joins as anyone does, and the ladder decides. */
   function settle(holder: Socket): void {
     const probe = probes.end(holder);
-    for (const ws of probe?.newcomers ?? []) {
+    if (probe === null) return;
+    for (const ws of probe.newcomers) {
       ws.data.probed = null;
-      const refusal = probe ? admit(ws, probe.request) : null;
+      const refusal = admit(ws, probe.request);
       if (refusal === "session-full" && holder.data.session !== null) holder.data.session.isCrowded = true;
       refuse(ws, refusal);
     }

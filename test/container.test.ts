@@ -3,11 +3,11 @@
  * lines run as process 1 in a root that holds the binary, its libraries and /proc, and can't be written to.
  */
 import { expect, test } from "bun:test";
-import { chmod, cp, mkdir, mkdtemp, readdir, readFile, readlink, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { chmod, cp, mkdir, readdir, readFile, readlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { engines } from "../package.json" with { type: "json" };
 import { OPTIONS } from "../src/config.ts";
+import { newFolder } from "./support/folder.ts";
 import { Output, ROOT, run, spawn } from "./support/relay.ts";
 
 const BINARY = join(ROOT, "dist/whisper-signaling"); // `bun run test` builds it first
@@ -24,7 +24,7 @@ test("the image is built by the Bun that package.json asks for", () => {
 });
 
 test("the build needs nothing but what the Dockerfile copies, and nothing else is sent to it", async () => {
-  await using folder = await temporaryFolder();
+  await using folder = await newFolder();
   const copied = said(build, "COPY").map((paths) => paths.split(" ")[0] ?? "");
   for (const path of copied) await cp(join(ROOT, path), join(folder.path, path), { recursive: true });
   expect(said(build, "RUN")).toEqual(["bun run build"]);
@@ -63,7 +63,7 @@ test.skipIf(obstacle !== null && !process.env["CI"])(
     let root: string;
     let pid: number;
     {
-      await using folder = await temporaryFolder();
+      await using folder = await newFolder();
       root = folder.path;
       await fill(root);
       await using container = await start(root, entrypoint, { WHISPER_HOST: "127.0.0.1", WHISPER_PORT: "0" });
@@ -123,11 +123,6 @@ function whyNoContainer(): string | null {
   if (missing.length > 0) return `no ${missing.join(", ")}`;
   const tried = Bun.spawnSync(["unshare", "--mount-proc", "--pid", "--fork", "true"]);
   return tried.success ? null : tried.stderr.toString().trim();
-}
-
-async function temporaryFolder(): Promise<AsyncDisposable & { readonly path: string }> {
-  const path = await mkdtemp(join(tmpdir(), "whisper-container-"));
-  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true }) };
 }
 
 /** The shared libraries and the loader that the binary needs, as full paths. */

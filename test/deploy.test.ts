@@ -7,7 +7,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { isIn, parseAddress, parseCidr } from "../src/addresses.ts";
 import { environmentName, OPTIONS, readConfig } from "../src/config.ts";
-import { pathOf, temporaryFolder, writeCertificate } from "./support/fronts.ts";
+import { newFolder } from "./support/folder.ts";
+import { pathOf, writeCertificate } from "./support/fronts.ts";
 import { command, ROOT, run, spawnRelay } from "./support/relay.ts";
 
 const read = (path: string) => readFileSync(resolve(ROOT, path), "utf8");
@@ -97,7 +98,7 @@ describe("the Caddyfile", () => {
   const hasCaddy = pathOf("caddy") !== null;
   if (!hasCaddy) console.warn("deploy.test.ts: the Caddyfile is not tried: Debian's caddy would have to be installed");
   test.skipIf(!hasCaddy && !process.env["CI"])("is one to Caddy, and formatted as Caddy formats", async () => {
-    await using folder = await temporaryFolder();
+    await using folder = await newFolder();
     const env = { HOME: folder.path, RELAY_DOMAIN: "relay.example.org" };
     const file = resolve(ROOT, "deploy/Caddyfile");
     const valid = await run(["caddy", "validate", "--adapter", "caddyfile", "--config", file], env);
@@ -109,7 +110,7 @@ describe("the Caddyfile", () => {
 
 describe("the image's health check", () => {
   test("finds a relay that the environment makes speak TLS", async () => {
-    await using folder = await temporaryFolder();
+    await using folder = await newFolder();
     await writeCertificate(folder.path);
     const files = { WHISPER_TLS_CERT: `${folder.path}/cert.pem`, WHISPER_TLS_KEY: `${folder.path}/key.pem` };
     await using running = await spawnRelay(

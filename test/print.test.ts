@@ -9,13 +9,13 @@ import { join, resolve } from "node:path";
 import { readConfig } from "../src/config.ts";
 import { localHost } from "../src/print.ts";
 import { newCode } from "./support/client.ts";
+import { newFolder } from "./support/folder.ts";
 import {
   FRONT_NAMES,
   HOST,
   pathOf,
   type RunningFront,
   startFront,
-  temporaryFolder,
   whyNoFront,
   writeCertificate,
 } from "./support/fronts.ts";
@@ -150,7 +150,7 @@ describe("the unit", () => {
     .each([[DEPLOYED_OPTIONS], [[]], [["--port=443", "--admin=127.0.0.1:9000", ...TLS]]])(
     "systemd finds nothing wrong with it and little exposed: %j",
     async (args) => {
-      await using folder = await temporaryFolder();
+      await using folder = await newFolder();
       const path = join(folder.path, "whisper-signaling.service");
       const unit = await print("systemd", ...args);
       await writeFile(path, unit.replace("/usr/local/bin/whisper-signaling", command("binary")[0] ?? ""));
@@ -215,7 +215,7 @@ describe.skipIf(obstacle !== null).each(FRONT_NAMES)("behind a real %s with the 
   }
 
   test.each([false, true])("a pair meets, also where the relay itself speaks TLS: %p", async (isTls) => {
-    await using folder = await temporaryFolder();
+    await using folder = await newFolder();
     await writeCertificate(folder.path);
     const tls = isTls ? [`--tls-cert=${folder.path}/cert.pem`, `--tls-key=${folder.path}/key.pem`] : [];
     await using relay = await spawnRelay("binary", await trust(), ...tls);

@@ -4,7 +4,7 @@ import { readConfig } from "../src/config.ts";
 import { Metrics } from "../src/metrics.ts";
 import { PROBE_MS } from "../src/probes.ts";
 import { type Relay, startRelay } from "../src/relay.ts";
-import { Client, expectUndisturbed, newCode, newPair } from "./support/client.ts";
+import { Client, expectUndisturbed, newCode, newPair, type Pair } from "./support/client.ts";
 import { frame, OP, RawClient } from "./support/raw.ts";
 import { until } from "./support/until.ts";
 
@@ -61,14 +61,20 @@ async function join(sessionCode: string, isInitiator: boolean, token: unknown): 
   return client;
 }
 
+/** A pair, and the token of Alice's seat. */
+async function newPairWithToken(): Promise<Pair & { token: unknown }> {
+  const code = newCode();
+  const alice = await Client.connect(url);
+  alice.send({ type: "join", sessionCode: code, isInitiator: true });
+  const { token } = await alice.expect("joined");
+  const bob = await Client.join(url, code, false);
+  await Promise.all([alice.expect("ready"), bob.expect("ready")]);
+  return { code, alice, bob, token };
+}
+
 describe("with the holder's token", () => {
   test("the seat is taken at once: the old socket is told, the pair is ready again, nobody was said to leave", async () => {
-    const code = newCode();
-    const alice = await Client.connect(url);
-    alice.send({ type: "join", sessionCode: code, isInitiator: true });
-    const { token } = await alice.expect("joined");
-    const bob = await Client.join(url, code, false);
-    await Promise.all([alice.expect("ready"), bob.expect("ready")]);
+    const { code, alice, bob, token } = await newPairWithToken();
 
     const again = await join(code, true, token);
     expect((await again.expect("joined"))["token"]).not.toBe(token);
@@ -110,12 +116,7 @@ describe("with the holder's token", () => {
   });
 
   test("of the other seat, or of nobody, it is no use", async () => {
-    const code = newCode();
-    const alice = await Client.connect(url);
-    alice.send({ type: "join", sessionCode: code, isInitiator: true });
-    const { token } = await alice.expect("joined");
-    const bob = await Client.join(url, code, false);
-    await Promise.all([alice.expect("ready"), bob.expect("ready")]);
+    const { code, alice, bob, token } = await newPairWithToken();
     for (const guess of [token, "", "é".repeat(16), "0".repeat(32), String(token).slice(1)]) {
       const mallory = await join(code, false, guess);
       await mallory.expectError("session-full");

@@ -7,7 +7,8 @@ import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { expectUndisturbed, newPair, type Pair } from "../support/client.ts";
-import { pathOf, temporaryFolder, writeCertificate } from "../support/fronts.ts";
+import { newFolder } from "../support/folder.ts";
+import { pathOf, writeCertificate } from "../support/fronts.ts";
 import { command, Output, ROOT, run, spawn } from "../support/relay.ts";
 
 const PAIRS = 1_000;
@@ -26,7 +27,7 @@ test.skipIf(missing.length > 0 && !process.env["CI"])(
     expect(allowed.size).toBeGreaterThan(200);
     for (const refused of ["ptrace", "mount", "setuid", "io_uring_setup", "bpf"])
       expect(allowed).not.toContain(refused);
-    await using folder = await temporaryFolder();
+    await using folder = await newFolder();
     await writeCertificate(folder.path);
     const tls = [`--tls-cert=${folder.path}/cert.pem`, `--tls-key=${folder.path}/key.pem`];
     for (const [args, pairs] of [

@@ -2,11 +2,12 @@
  * Proxies with a block that was printed for them, and as little around it as they need: started in the foreground on a
  * free port of the loopback, with a certificate of their own, in a folder that goes with them.
  */
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { connect as connectTcp, createServer, type Socket } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect as connectTls, type TLSSocket } from "node:tls";
+import { newFolder } from "./folder.ts";
+import { freePort } from "./free-port.ts";
 import { Output, run } from "./relay.ts";
 import { until } from "./until.ts";
 
@@ -80,12 +81,6 @@ export function pathOf(program: string): string | null {
   return Bun.which(program, { PATH: `${process.env["PATH"]}:/usr/sbin:/sbin` });
 }
 
-/** A folder that goes when it is disposed of. */
-export async function temporaryFolder(): Promise<AsyncDisposable & { readonly path: string }> {
-  const path = await mkdtemp(join(tmpdir(), "whisper-print-"));
-  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true }) };
-}
-
 export interface RunningFront extends AsyncDisposable {
   /** A port of this machine behind which is the proxy, over TLS, as the client at the address `from` reaches it. */
   entrance(from: string): Promise<number>;
@@ -97,7 +92,7 @@ export interface RunningFront extends AsyncDisposable {
 export async function startFront(name: FrontName, block: string): Promise<RunningFront> {
   const kind: Kind = FRONTS[name];
   await using started = new AsyncDisposableStack();
-  const folder = started.use(await temporaryFolder()).path;
+  const folder = started.use(await newFolder()).path;
   await writeCertificate(folder);
   const port = freePort();
   let changed = block;
@@ -143,13 +138,6 @@ export async function writeCertificate(folder: string): Promise<void> {
   if (exitCode !== 0) throw new Error(`no certificate: ${stderr}`);
   const both = await Promise.all(["cert", "key"].map((what) => Bun.file(`${folder}/${what}.pem`).text()));
   await writeFile(`${folder}/both.pem`, both.join(""));
-}
-
-function freePort(): number {
-  const server = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-  const { port } = server;
-  server.stop(true);
-  return port;
 }
 
 /** A TLS connection to the proxy from one address of the loopback. The certificate is the test's own: not verified. */

@@ -1,7 +1,6 @@
 /** A real Prometheus and its promtool, where they are installed; everything they write goes with them. */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { newFolder } from "./folder.ts";
 import { Output, spawn } from "./relay.ts";
 
 const PROMETHEUS = Bun.which("prometheus");
@@ -18,12 +17,6 @@ export async function promtool(args: readonly string[], stdin = ""): Promise<{ e
   const tool = Bun.spawn([PROMTOOL ?? "promtool", ...args], { stdin: Bun.file(input), stdout: "pipe", stderr: "pipe" });
   const [out, err, exitCode] = await Promise.all([tool.stdout.text(), tool.stderr.text(), tool.exited]);
   return { exitCode, printed: out + err };
-}
-
-/** A folder that goes with what uses it. */
-export async function newFolder(): Promise<{ readonly path: string } & AsyncDisposable> {
-  const path = await mkdtemp(join(tmpdir(), "whisper-signaling-"));
-  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
 }
 
 export interface Sample {
