@@ -5,9 +5,10 @@
 import { version } from "../package.json" with { type: "json" };
 import { type Admin, startAdmin } from "./admin.ts";
 import { check } from "./check.ts";
-import { type Config, ConfigError, inForce, optionsHelp, readConfig } from "./config.ts";
+import { type Config, inForce, optionsHelp, readConfig } from "./config.ts";
 import { Log, NAME } from "./log.ts";
 import { Metrics } from "./metrics.ts";
+import { ConfigError } from "./options.ts";
 import { localHost, printed } from "./print.ts";
 import { type Relay, startRelay } from "./relay.ts";
 import { openFileLimit, ResourceReader } from "./resources.ts";

@@ -2,7 +2,8 @@
  * What stands around a relay, written to fit its options: a systemd unit, or the block of a proxy in front of it. Pure:
  * it reads the options and returns text; nothing here knows whether such a program is installed.
  */
-import { type Config, ConfigError } from "./config.ts";
+import type { Config } from "./config.ts";
+import { ConfigError } from "./options.ts";
 
 const WRITERS = { systemd, caddy, nginx, haproxy } as const;
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { ConfigError, environmentName, OPTIONS, optionsHelp, readConfig } from "../src/config.ts";
+import { OPTIONS, optionsHelp, readConfig } from "../src/config.ts";
+import { ConfigError, environmentName } from "../src/options.ts";
 
 function refusal(args: string[], env: Record<string, string> = {}): string {
   try {

@@ -3,7 +3,8 @@ import { describe, expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import packageJson from "../package.json" with { type: "json" };
-import { environmentName, OPTIONS } from "../src/config.ts";
+import { OPTIONS } from "../src/config.ts";
+import { environmentName } from "../src/options.ts";
 import { ERRORS } from "../src/protocol.ts";
 import { ROOT } from "./support/relay.ts";
 
@@ -20,19 +21,20 @@ const IMPORTS: Record<string, string[]> = {
   "src/peer.ts": ["node:crypto"],
   "src/metrics.ts": ["./protocol.ts"],
   "src/resources.ts": ["node:fs"],
-  "src/tls.ts": ["./config.ts", "node:crypto", "node:fs"],
+  "src/tls.ts": ["./options.ts", "node:crypto", "node:fs"],
   "src/sessions.ts": [],
   "src/protocol.ts": ["./json.ts"],
-  "src/config.ts": ["./addresses.ts"],
+  "src/options.ts": ["./addresses.ts"],
+  "src/config.ts": ["./options.ts"],
   "src/check.ts": ["./protocol.ts"],
-  "src/print.ts": ["./config.ts"],
+  "src/print.ts": ["./options.ts"],
   "src/http.ts": ["./addresses.ts", "./limits.ts", "./page.ts"],
   "src/relay.ts": [
     ...["./http.ts", "./limits.ts", "./liveness.ts", "./peer.ts", "./probes.ts", "./protocol.ts", "./sessions.ts"],
   ],
   "src/main.ts": [
     ...["../package.json", "./admin.ts", "./check.ts", "./config.ts", "./log.ts", "./metrics.ts"],
-    ...["./print.ts", "./relay.ts", "./resources.ts", "./tls.ts"],
+    ...["./options.ts", "./print.ts", "./relay.ts", "./resources.ts", "./tls.ts"],
   ],
 };
 const AUDITED = ["src/protocol.ts", "src/sessions.ts", "src/limits.ts", "src/relay.ts"];
