@@ -48,6 +48,13 @@ export const OPTIONS = {
     default: "off",
     what: "share the port with another relay, so that a new one takes over while the old one drains",
   },
+  sandbox: {
+    flag: "--sandbox",
+    kind: "choice",
+    choices: ["auto", "require", "off"],
+    default: "auto",
+    what: "whether the kernel is told to refuse files, programs and calls out: where it can, or else no start, or never",
+  },
   sessionTtlMs: {
     flag: "--session-ttl",
     kind: "ms",

@@ -6,6 +6,7 @@ import { version } from "../package.json" with { type: "json" };
 import { type Admin, startAdmin } from "./admin.ts";
 import { check } from "./check.ts";
 import { type Config, inForce, optionsHelp, readConfig } from "./config.ts";
+import { describeFailure } from "./failure.ts";
 import { Log, NAME } from "./log.ts";
 import { Metrics } from "./metrics.ts";
 import { ConfigError } from "./options.ts";
@@ -31,24 +32,51 @@ async function main(args: readonly string[]): Promise<void> {
   if (args.includes("--version")) return print(`${NAME} ${version} (Bun ${Bun.version})\n`);
   if (args[0] === "check") return runCheck(args.slice(1));
   if (args[0] === "print") return runPrint(args.slice(1));
-  serve(readConfig(args, process.env, openFileLimit() ?? undefined), inForce(args, process.env));
+  await serve(readConfig(args, process.env, openFileLimit() ?? undefined), inForce(args, process.env));
 }
 
-function serve(config: Config, chosen: Record<string, string>): void {
+async function serve(config: Config, chosen: Record<string, string>): Promise<void> {
   const log = new Log(config.log);
   const { tlsCert, tlsKey } = config;
   const tls = tlsCert !== null && tlsKey !== null ? readCertificate(tlsCert, tlsKey) : null;
+  const sandbox = config.sandbox === "off" ? null : await import("./sandbox.ts");
 
   const metrics = new Metrics();
+  let isLocked = false;
   let relay: Relay | null = null;
   const admin = config.admin && listen(log, config.admin, ({ host, port }) => startAdminListener(host, port));
-  relay = listen(log, config, () => startRelay(config, surroundings(log, metrics, tls)));
-  log.say("start", `version ${version}, with`, { ...chosen, "max-peers": config.maxPeers });
+  relay = listen(log, config, () => startRelay(config, surroundings(log, metrics, tls, failed)));
+  const drain = drainOnSignal(log, config, relay, admin);
+  const drainInDoubt = (error: unknown) => {
+    failed(error);
+    drain(1);
+  };
+  process.on("uncaughtException", drainInDoubt);
+  process.on("unhandledRejection", drainInDoubt);
+
+  for (const name of Object.keys(process.env)) delete process.env[name]; // all that it says has been read
+  const obstacle = sandbox?.lockDown(process.pid) ?? null; // before the first turn of the loop, so before any peer
+  if (obstacle !== null && config.sandbox === "require") {
+    log.say("failure", `--sandbox "require" can't be had here: ${obstacle}`);
+    process.exit(1);
+  }
+  isLocked = sandbox !== null && obstacle === null;
+  const sandboxed = isLocked ? "on" : "off";
+  log.say("start", `version ${version}, with`, { ...chosen, "max-peers": config.maxPeers, sandbox: sandboxed });
+  if (obstacle !== null) log.warn(`the sandbox is off: ${obstacle}`);
   const doubt = tls && doubtAbout(tls, Date.now());
   if (doubt !== null) log.warn(doubt);
   if (admin) log.say("ready", `listening for the operator on ${admin.address}`);
   log.say("ready", `listening on ${relay.address}`);
-  stopOnSignal(log, config, relay, admin);
+
+  /** An error ends the socket that it came from; where the books no longer agree afterwards, it ends the relay. */
+  function failed(error: unknown): void {
+    metrics.failed();
+    log.warn(`internal error: ${describeFailure(error)}`);
+    setTimeout(() => {
+      if (relay?.check()) drain(1);
+    });
+  }
 
   function startAdminListener(host: string, port: number): Admin {
     const resources = new ResourceReader();
@@ -58,14 +86,20 @@ function serve(config: Config, chosen: Record<string, string>): void {
       metrics() {
         if (relay === null) return "";
         const secondsLeft = tls && Math.floor((tls.expiresAt - Date.now()) / 1_000);
-        return metrics.write(relay.gauges(), resources.read(), { version, bun: Bun.version }, secondsLeft);
+        const program = { version, bun: Bun.version, isLocked };
+        return metrics.write(relay.gauges(), resources.read(), program, secondsLeft);
       },
     });
   }
 }
 
-function surroundings(log: Log, metrics: Metrics, tls: Certificate | null): Parameters<typeof startRelay>[1] {
-  const world = { metrics, warn: (line: string) => log.warn(line), now: () => performance.now() };
+function surroundings(
+  log: Log,
+  metrics: Metrics,
+  tls: Certificate | null,
+  failed: (error: unknown) => void,
+): Parameters<typeof startRelay>[1] {
+  const world = { metrics, warn: (line: string) => log.warn(line), failed, now: () => performance.now() };
   return tls === null ? world : { ...world, tls: { cert: tls.cert, key: tls.key } };
 }
 
@@ -83,22 +117,29 @@ function listen<Where extends { host: string; port: number }, T>(
   }
 }
 
-function stopOnSignal(log: Log, config: Config, relay: Relay, admin: Admin | null): void {
+/** @returns what makes the relay drain and then end with an exit code, unless it does already */
+function drainOnSignal(log: Log, config: Config, relay: Relay, admin: Admin | null): (exitCode: number) => void {
   let isDraining = false;
-  async function stop(): Promise<void> {
-    if (isDraining) {
-      log.say("stop", "stopped at once");
-      process.exit(1);
-    }
+  function drain(exitCode: number): void {
+    if (isDraining) return;
     isDraining = true;
     log.say("drain", `draining for up to ${config.drainMs / 1_000} s; a second signal stops at once`);
-    await relay.drain();
-    await admin?.stop();
-    log.say("stop", "stopped");
-    process.exit(0);
+    relay
+      .drain()
+      .then(() => admin?.stop())
+      .then(
+        () => end("stopped", exitCode),
+        () => end("stopped in the middle of draining", 1),
+      );
   }
+  function end(how: string, exitCode: number): void {
+    log.say("stop", how);
+    process.exit(exitCode);
+  }
+  const stop = () => (isDraining ? end("stopped at once", 1) : drain(0));
   process.on("SIGTERM", stop);
   process.on("SIGINT", stop);
+  return drain;
 }
 
 async function runCheck(args: readonly string[]): Promise<void> {

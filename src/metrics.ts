@@ -116,6 +116,7 @@ export class Metrics {
   readonly #toAnswer = new Histogram(WAITS);
   readonly #lag = new Histogram(LAGS);
   #differences = 0;
+  #internalErrors = 0;
 
   /** A peer was told no. */
   refused(name: ErrorName): void {
@@ -157,11 +158,16 @@ export class Metrics {
     this.#differences += differences;
   }
 
+  /** An error came that nobody expected. */
+  failed(): void {
+    this.#internalErrors++;
+  }
+
   /** All of it, as Prometheus text; `gauges` and `resources` are what is so now. */
   write(
     gauges: Gauges,
     resources: Resources,
-    build: { version: string; bun: string },
+    program: { version: string; bun: string; isLocked: boolean },
     tlsSecondsLeft: number | null,
   ): string {
     const { sockets, notJoined, probing, sessions, seatsHeld } = gauges;
@@ -196,6 +202,13 @@ export class Metrics {
         "Differences found by the self-check.",
         this.#differences,
       ),
+      single("whisper_internal_errors_total", "counter", "Errors that nobody expected.", this.#internalErrors),
+      single(
+        "whisper_sandbox_locked",
+        "gauge",
+        "1 where the kernel refuses this process files, programs and calls out.",
+        Number(program.isLocked),
+      ),
       single(
         "whisper_tls_certificate_expiry_seconds",
         "gauge",
@@ -208,7 +221,7 @@ export class Metrics {
       single("process_max_fds", "gauge", "Limit of open files.", resources.maxFiles),
       single("process_start_time_seconds", "gauge", "When the process began, since 1970.", resources.startedAt),
       "# HELP whisper_build_info What runs here.\n# TYPE whisper_build_info gauge\n",
-      `whisper_build_info{version="${build.version}",bun="${build.bun}"} 1\n`,
+      `whisper_build_info{version="${program.version}",bun="${program.bun}"} 1\n`,
     ].join("");
   }
 }

@@ -29,6 +29,8 @@ export interface Surroundings {
   readonly metrics: Metrics;
   /** Takes a line for the operator, which holds nothing of a peer. */
   warn(line: string): void;
+  /** Takes an error that nobody expected. What it quotes may be what a peer sent. */
+  failed(error: unknown): void;
   /** A monotonic clock in ms, so that a step of the wall clock expires nobody. */
   now(): number;
   /** Certificate chain and key as PEM, where the relay speaks TLS itself. */
@@ -36,7 +38,7 @@ export interface Surroundings {
 }
 
 /** Starts a relay. Throws where the address can't be listened on, as Bun.serve does. */
-export function startRelay(config: Config, { metrics, warn, now, tls }: Surroundings) {
+export function startRelay(config: Config, { metrics, warn, failed, now, tls }: Surroundings) {
   const sessions = new Sessions<Socket>(config.sessionTtlMs, config.maxWaiting);
   const probes = new Probes<Socket, wire.JoinMessage>();
   const liveness = new Liveness<Socket>(Math.ceil(config.pingIntervalMs / SWEEP_MS));
@@ -57,7 +59,10 @@ export function startRelay(config: Config, { metrics, warn, now, tls }: Surround
     development: false,
     reusePort: config.reusePort, // always said, because `development: false` alone turns it on
     maxRequestBodySize: 1_024, // no request has a body
-    error: () => new Response("Internal error\n", { status: 500 }),
+    error(error) {
+      failed(error);
+      return new Response("Internal error\n", { status: 500 });
+    },
     fetch(request, server) {
       if (!/^websocket$/i.test(request.headers.get("upgrade") ?? "")) return answer(request, status, sessions.size);
       const place = door.enter(request, server.requestIP(request)?.address ?? "", now(), status, sockets);
@@ -94,7 +99,10 @@ export function startRelay(config: Config, { metrics, warn, now, tls }: Surround
         leave(ws);
         if (sockets === 0) emptied();
       },
-      error: (_error, ws) => ws.terminate(), // unseen: what an error quotes may be what a peer sent
+      error(error, ws) {
+        failed(error);
+        ws.terminate();
+      },
     },
   });
   const { port = config.port } = server;
@@ -315,5 +323,5 @@ export function startRelay(config: Config, { metrics, warn, now, tls }: Surround
 
   const getStatus = () => status;
   const subscribers = (sessionCode: string) => server.subscriberCount(sessionCode);
-  return { address: server.url.origin, port, gauges, getStatus, subscribers, sweep, drain, stop };
+  return { address: server.url.origin, port, gauges, getStatus, subscribers, sweep, check, drain, stop };
 }

@@ -2,7 +2,7 @@
  * What this process uses, as Linux tells it: memory, processor time, open files. The files are opened at the start and
  * kept, so that later nothing need be opened. Elsewhere than on Linux it knows nothing, and says so.
  */
-import { closeSync, openSync, readdirSync, readFileSync, readSync, statSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readdirSync, readFileSync, readSync } from "node:fs";
 import type { Resources } from "./metrics.ts";
 
 /** USER_HZ: in this unit the kernel tells times on every processor that Bun runs on. */
@@ -17,6 +17,7 @@ export class ResourceReader implements Disposable {
   readonly #maxFiles = openFileLimit();
   readonly #status = open("/proc/self/status"); // statm counts in pages, and their size is not the same everywhere
   readonly #stat = open("/proc/self/stat");
+  readonly #files = open("/proc/self/fd");
   readonly #buffer = Buffer.alloc(8_192); // either file is shorter
   readonly #startedAt: number | null;
 
@@ -33,14 +34,14 @@ export class ResourceReader implements Disposable {
     return {
       residentBytes: residentKiB === null ? null : residentKiB * 1_024,
       cpuSeconds: user === null || system === null ? null : (user + system) / TICKS_A_SECOND,
-      openFiles: countOpenFiles(),
+      openFiles: this.#countOpenFiles(),
       maxFiles: this.#maxFiles,
       startedAt: this.#startedAt,
     };
   }
 
   [Symbol.dispose](): void {
-    for (const descriptor of [this.#status, this.#stat]) if (descriptor !== null) closeSync(descriptor);
+    for (const descriptor of [this.#status, this.#stat, this.#files]) if (descriptor !== null) closeSync(descriptor);
   }
 
   /** What stands behind the program's name, which may itself hold spaces: from field 3 of proc(5) on. */
@@ -48,6 +49,16 @@ export class ResourceReader implements Disposable {
     return this.#read(this.#stat)
       .replace(/^.*\) /s, "")
       .split(" ");
+  }
+
+  /** Linux 6.2 and later say how many; before, they have to be listed, which a locked process can't. */
+  #countOpenFiles(): number | null {
+    if (this.#files === null) return null;
+    try {
+      return fstatSync(this.#files).size || readdirSync("/proc/self/fd").length - 1;
+    } catch {
+      return null;
+    }
   }
 
   #read(descriptor: number | null): string {
@@ -73,14 +84,5 @@ function readOnce(path: string): string {
     return readFileSync(path, "latin1");
   } catch {
     return "";
-  }
-}
-
-/** Linux 6.2 and later say how many; before, they have to be listed, and the list itself is one of them. */
-function countOpenFiles(): number | null {
-  try {
-    return statSync("/proc/self/fd").size || readdirSync("/proc/self/fd").length - 1;
-  } catch {
-    return null;
   }
 }

@@ -1,4 +1,5 @@
 /** The listener for the operator, from outside: what it says in each state, and that strangers hear none of it. */
+
 import { describe, expect, spyOn, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,6 +10,7 @@ import { Metrics } from "../src/metrics.ts";
 import { startRelay } from "../src/relay.ts";
 import { Sessions } from "../src/sessions.ts";
 import { Client, expectUndisturbed, newCode, newPair } from "./support/client.ts";
+import { failed } from "./support/failed.ts";
 import { newFolder } from "./support/folder.ts";
 import { counted, scrape } from "./support/metrics.ts";
 import { RawClient, UPGRADE } from "./support/raw.ts";
@@ -164,7 +166,7 @@ describe("the listener, in this process", () => {
   test("is not ready while the relay finds a difference in its own books, crowded or not", async () => {
     const metrics = new Metrics();
     const config = readConfig(["--host=127.0.0.1", "--port=0"], {});
-    const relay = startRelay(config, { metrics, warn: () => {}, now: () => performance.now() });
+    const relay = startRelay(config, { metrics, warn: () => {}, failed, now: () => performance.now() });
     let isCrowded = false;
     const sources = { status: relay.getStatus, isCrowded: () => isCrowded, metrics: () => "" };
     const admin = startAdmin("127.0.0.1", 0, sources);

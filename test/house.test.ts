@@ -12,6 +12,7 @@ import { ROOT } from "./support/relay.ts";
 const IMPORTS: Record<string, string[]> = {
   "src/addresses.ts": [],
   "src/admin.ts": [],
+  "src/failure.ts": [],
   "src/json.ts": [],
   "src/limits.ts": [],
   "src/liveness.ts": [],
@@ -21,6 +22,8 @@ const IMPORTS: Record<string, string[]> = {
   "src/peer.ts": ["node:crypto"],
   "src/metrics.ts": ["./protocol.ts"],
   "src/resources.ts": ["node:fs"],
+  "src/syscalls.ts": [],
+  "src/sandbox.ts": ["./syscalls.ts", "bun:ffi", "node:fs", "node:os"],
   "src/tls.ts": ["./options.ts", "node:crypto", "node:fs"],
   "src/sessions.ts": [],
   "src/protocol.ts": ["./json.ts"],
@@ -33,8 +36,8 @@ const IMPORTS: Record<string, string[]> = {
     ...["./http.ts", "./limits.ts", "./liveness.ts", "./peer.ts", "./probes.ts", "./protocol.ts", "./sessions.ts"],
   ],
   "src/main.ts": [
-    ...["../package.json", "./admin.ts", "./check.ts", "./config.ts", "./log.ts", "./metrics.ts"],
-    ...["./options.ts", "./print.ts", "./relay.ts", "./resources.ts", "./tls.ts"],
+    ...["../package.json", "./admin.ts", "./check.ts", "./config.ts", "./failure.ts", "./log.ts", "./metrics.ts"],
+    ...["./options.ts", "./print.ts", "./relay.ts", "./resources.ts", "./sandbox.ts", "./tls.ts"],
   ],
 };
 const AUDITED = ["src/protocol.ts", "src/sessions.ts", "src/limits.ts", "src/relay.ts"];

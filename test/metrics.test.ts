@@ -12,14 +12,14 @@ import { ROOT, spawnRelay } from "./support/relay.ts";
 const NOBODY: Gauges = { sockets: 0, notJoined: 0, probing: 0, sessions: 0, seatsHeld: 0 };
 const NOTHING: Resources = { residentBytes: 0, cpuSeconds: 0, openFiles: 0, maxFiles: 0, startedAt: 0 };
 const UNKNOWN = { residentBytes: null, cpuSeconds: null, openFiles: null, maxFiles: null, startedAt: null };
-const BUILD = { version: "1.2.3", bun: "4.5.6" };
+const PROGRAM = { version: "1.2.3", bun: "4.5.6", isLocked: false };
 const NAMES = Object.keys(ERRORS) as ErrorName[];
 
 const newStory = (story: Partial<Story> = {}): Story => ({
   ...{ beganAt: 0, readyAt: null, isAnswered: false, isCrowded: false },
   ...story,
 });
-const rows = (metrics: Metrics, gauges = NOBODY) => parseMetrics(metrics.write(gauges, NOTHING, BUILD, 0));
+const rows = (metrics: Metrics, gauges = NOBODY) => parseMetrics(metrics.write(gauges, NOTHING, PROGRAM, 0));
 
 /** The rows that are not as in fresh metrics. */
 function changes(metrics: Metrics): Record<string, number> {
@@ -30,7 +30,7 @@ function changes(metrics: Metrics): Record<string, number> {
 describe("the text", () => {
   test("of fresh metrics has every family with its help, its type and all its rows, at 0", async () => {
     const expected = await Bun.file(resolve(ROOT, "test/fixtures/metrics.txt")).text();
-    expect(new Metrics().write(NOBODY, NOTHING, BUILD, 0)).toBe(expected);
+    expect(new Metrics().write(NOBODY, NOTHING, PROGRAM, 0)).toBe(expected);
     for (const [name, value] of parseMetrics(expected))
       expect([name, value]).toEqual([name, Number(name.startsWith("whisper_build_info{"))]);
   });
@@ -48,13 +48,15 @@ describe("the text", () => {
   });
 
   test("leaves out what this system does not tell, and a certificate that there is not", () => {
-    const text = new Metrics().write(NOBODY, UNKNOWN, BUILD, null);
+    const text = new Metrics().write(NOBODY, UNKNOWN, PROGRAM, null);
     expect(text).not.toMatch(/process_|certificate|null|NaN/);
     expect(text).toContain("whisper_build_info{");
   });
 
   test("tells an expired certificate by seconds below 0", () => {
-    expect(new Metrics().write(NOBODY, UNKNOWN, BUILD, -5)).toContain("\nwhisper_tls_certificate_expiry_seconds -5\n");
+    expect(new Metrics().write(NOBODY, UNKNOWN, PROGRAM, -5)).toContain(
+      "\nwhisper_tls_certificate_expiry_seconds -5\n",
+    );
   });
 
   test("sorts the peers into states that add up to the sockets, and the sessions into two", () => {
@@ -191,7 +193,7 @@ test("what the process uses can be read over and over, and leaves no file open",
     expect(last.openFiles).toBe(first.openFiles);
     expect(last.startedAt).toBe(first.startedAt);
     expect(last.cpuSeconds).toBeGreaterThanOrEqual(first.cpuSeconds ?? Number.NaN);
-    expect([...openFiles()].length).toBe(before + 2);
+    expect([...openFiles()].length).toBe(before + 3);
   }
   expect([...openFiles()].length).toBe(before);
 });

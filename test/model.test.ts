@@ -1,10 +1,12 @@
 /** Random joins, leaves, messages and expiries on real sockets, beside a model too small to be wrong. */
+
 import { expect, test } from "bun:test";
 import { readConfig } from "../src/config.ts";
 import { Metrics } from "../src/metrics.ts";
 import { PEER_LEFT, READY } from "../src/protocol.ts";
 import { startRelay } from "../src/relay.ts";
 import { Client } from "./support/client.ts";
+import { failed } from "./support/failed.ts";
 import { Random } from "./support/random.ts";
 import { until } from "./support/until.ts";
 
@@ -60,6 +62,7 @@ test.each([1, 2, 3, 4, 5])("the relay does what the model says (seed %d)", async
   const relay = startRelay(readConfig(["--host", "127.0.0.1", "--port", "0"], {}), {
     metrics: new Metrics(),
     warn,
+    failed,
     now: () => now,
   });
   const url = `ws://127.0.0.1:${relay.port}`;

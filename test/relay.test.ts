@@ -1,9 +1,11 @@
 /** The relay in this process, on real sockets, with the time in the test's hand. */
+
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { readConfig } from "../src/config.ts";
 import { Metrics } from "../src/metrics.ts";
 import { type Relay, startRelay } from "../src/relay.ts";
 import { Client, expectUndisturbed, newCode, newPair } from "./support/client.ts";
+import { failed } from "./support/failed.ts";
 import { until } from "./support/until.ts";
 
 const { sessionTtlMs, joinTimeoutMs } = readConfig([], {});
@@ -21,6 +23,7 @@ beforeEach(() => {
   relay = startRelay(readConfig(["--host", "127.0.0.1", "--port", "0"], {}), {
     metrics: new Metrics(),
     warn,
+    failed,
     now: () => now,
   });
   url = `ws://127.0.0.1:${relay.port}`;
@@ -141,6 +144,7 @@ test("stopping closes every peer and frees the port", async () => {
   relay = startRelay(readConfig(["--host", "127.0.0.1", "--port", String(port)], {}), {
     metrics: new Metrics(),
     warn,
+    failed,
     now: () => now,
   });
   expect(relay.port).toBe(port);

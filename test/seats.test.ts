@@ -1,10 +1,12 @@
 /** Ghosts: who gets a seat that is held, with the time in the test's hand. A raw client answers no ping. */
+
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { readConfig } from "../src/config.ts";
 import { Metrics } from "../src/metrics.ts";
 import { PROBE_MS } from "../src/probes.ts";
 import { type Relay, startRelay } from "../src/relay.ts";
 import { Client, expectUndisturbed, newCode, newPair, type Pair } from "./support/client.ts";
+import { failed } from "./support/failed.ts";
 import { frame, OP, RawClient } from "./support/raw.ts";
 import { until } from "./support/until.ts";
 
@@ -17,6 +19,7 @@ function start(...args: string[]): void {
   relay = startRelay(readConfig(["--host=127.0.0.1", "--port=0", ...args], {}), {
     metrics: new Metrics(),
     warn,
+    failed,
     now: () => now,
   });
   url = `ws://127.0.0.1:${relay.port}`;
@@ -171,7 +174,12 @@ describe("without it", () => {
     await relay.stop();
     const warn = (line: string) => expect.unreachable(line);
     const clock = () => performance.now();
-    relay = startRelay(readConfig(["--host=127.0.0.1", "--port=0"], {}), { metrics: new Metrics(), warn, now: clock });
+    relay = startRelay(readConfig(["--host=127.0.0.1", "--port=0"], {}), {
+      metrics: new Metrics(),
+      warn,
+      failed,
+      now: clock,
+    });
     url = `ws://127.0.0.1:${relay.port}`;
     const code = newCode();
     await newGhost(code, false);

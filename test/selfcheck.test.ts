@@ -1,10 +1,12 @@
 /** The relay's look at its own books, with a fault planted: without one, every other test expects to find none. */
+
 import { expect, spyOn, test } from "bun:test";
 import { readConfig } from "../src/config.ts";
 import { Metrics } from "../src/metrics.ts";
 import { startRelay } from "../src/relay.ts";
 import { Sessions } from "../src/sessions.ts";
 import { expectUndisturbed, newPair } from "./support/client.ts";
+import { failed } from "./support/failed.ts";
 import { until } from "./support/until.ts";
 
 test("a seat that is not given back is found on the next sweep, counted, logged once, and seen in health", async () => {
@@ -12,6 +14,7 @@ test("a seat that is not given back is found on the next sweep, counted, logged 
   const relay = startRelay(readConfig(["--host=127.0.0.1", "--port=0"], {}), {
     metrics: new Metrics(),
     warn: (line) => warnings.push(line),
+    failed,
     now: () => performance.now(),
   });
   const url = `ws://127.0.0.1:${relay.port}`;

@@ -2,12 +2,14 @@
  * A minute of churn with every kind of ending. When all have gone nothing is left: no session, no file, no object,
  * and from the second cycle on no more memory.
  */
+
 import { heapStats } from "bun:jsc";
 import { expect, test } from "bun:test";
 import { readConfig } from "../../src/config.ts";
 import { Metrics } from "../../src/metrics.ts";
 import { startRelay } from "../../src/relay.ts";
 import { killed, type Place, QUICK, SLOW } from "../support/endings.ts";
+import { failed } from "../support/failed.ts";
 import { eventually, measured, openFiles, residentBytes } from "../support/outside.ts";
 import { spawnRelay } from "../support/relay.ts";
 
@@ -75,6 +77,7 @@ test("no socket, peer or collection outlives its session in the heap", async () 
   const relay = startRelay(config, {
     metrics: new Metrics(),
     warn: (line) => void warnings.push(line),
+    failed,
     now: () => performance.now(),
   });
   const place = { url: `ws://127.0.0.1:${relay.port}`, port: relay.port };

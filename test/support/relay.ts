@@ -13,10 +13,14 @@ export function command(variant: Variant, ...args: string[]): string[] {
   return variant === "source" ? [process.execPath, "--smol", resolve(ROOT, "src/main.ts"), ...args] : [BINARY, ...args];
 }
 
+export type Process = Bun.Subprocess<"ignore" | "pipe", "pipe", "pipe">;
+
 export interface RunningRelay extends AsyncDisposable {
   readonly url: string;
   readonly port: number;
-  readonly process: Bun.Subprocess<"ignore", "pipe", "pipe">;
+  readonly process: Process;
+  /** What it has printed on standard output. */
+  readonly stdout: Output;
   /** GET on the public port. */
   get(path: string): Promise<Response>;
   /** GET on the listener for the operator, where --admin has switched it on. */
@@ -25,11 +29,18 @@ export interface RunningRelay extends AsyncDisposable {
   sessions(): Promise<number>;
   /** Ends it with a signal. Returns how it ended and all that it ever printed. */
   stop(signal?: NodeJS.Signals): Promise<Outcome>;
+  /** Waits until it ends by itself. */
+  ended(): Promise<Outcome>;
 }
 
 /** A relay, on a free port of the loopback unless `args` say otherwise, ready to be connected to. */
 export async function spawnRelay(variant: Variant, ...args: string[]): Promise<RunningRelay> {
-  const process = spawn(command(variant, ...args), { WHISPER_HOST: "127.0.0.1", WHISPER_PORT: "0" });
+  return spawnProgram(command(variant, ...args));
+}
+
+/** The same of any program that is a relay. */
+export async function spawnProgram(cmd: readonly string[], stdin: "ignore" | "pipe" = "ignore"): Promise<RunningRelay> {
+  const process = spawn(cmd, { WHISPER_HOST: "127.0.0.1", WHISPER_PORT: "0" }, stdin);
   const stdout = new Output(process.stdout);
   const stderr = new Output(process.stderr);
   const [, port] = (await stdout.until(/listening on \S+:(\d+)/)).map(Number);
@@ -38,10 +49,15 @@ export async function spawnRelay(variant: Variant, ...args: string[]): Promise<R
   const [, operator] = /listening for the operator on (\S+)/.exec(stdout.text) ?? [];
   const tls = { rejectUnauthorized: false };
   const get = (path: string) => fetch(`${isTls ? "https" : "http"}://127.0.0.1:${port}${path}`, isTls ? { tls } : {});
+  async function ended(): Promise<Outcome> {
+    const [exitCode] = await Promise.all([process.exited, stdout.ended, stderr.ended]);
+    return { exitCode, stdout: stdout.text, stderr: stderr.text };
+  }
   return {
     url: `${isTls ? "wss" : "ws"}://127.0.0.1:${port}`,
     port,
     process,
+    stdout,
     get,
     admin: (path) => fetch(`${operator}${path}`),
     async sessions() {
@@ -50,9 +66,9 @@ export async function spawnRelay(variant: Variant, ...args: string[]): Promise<R
     },
     async stop(signal = "SIGTERM") {
       process.kill(signal);
-      const [exitCode] = await Promise.all([process.exited, stdout.ended, stderr.ended]);
-      return { exitCode, stdout: stdout.text, stderr: stderr.text };
+      return ended();
     },
+    ended,
     async [Symbol.asyncDispose]() {
       process.kill("SIGKILL");
       await process.exited;
@@ -126,7 +142,8 @@ export async function run(cmd: readonly string[], env: Record<string, string> = 
 export function spawn(
   cmd: readonly string[],
   env: Record<string, string> = {},
-): Bun.Subprocess<"ignore", "pipe", "pipe"> {
+  stdin: "ignore" | "pipe" = "ignore",
+): Process {
   const PATH = process.env["PATH"] ?? "";
-  return Bun.spawn([...cmd], { cwd: ROOT, env: { PATH, ...env }, stdin: "ignore", stdout: "pipe", stderr: "pipe" });
+  return Bun.spawn([...cmd], { cwd: ROOT, env: { PATH, ...env }, stdin, stdout: "pipe", stderr: "pipe" });
 }
