@@ -1,72 +1,85 @@
 /**
- * That the unit's SystemCallFilter takes nothing away that the relay needs: a busy relay under strace, from its start
- * to the end of its drain, and what it called against what systemd says that the filter lets through.
+ * What a busy relay asks of the kernel, under strace, from its start to the end of its drain: nothing that the unit's
+ * SystemCallFilter takes away, and once it is locked nothing but to read and write sockets.
  */
-import { expect, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { REFUSED } from "../../src/syscalls.ts";
 import { expectUndisturbed, newPair, type Pair } from "../support/client.ts";
 import { newFolder } from "../support/folder.ts";
 import { pathOf, writeCertificate } from "../support/fronts.ts";
-import { command, Output, ROOT, run, spawn } from "../support/relay.ts";
+import { command, ROOT, run } from "../support/relay.ts";
+import { type Call, trace } from "../support/strace.ts";
 
 const PAIRS = 1_000;
 /** Pairs that are made at a time. */
 const AT_A_TIME = 50;
 const UNIT = readFileSync(resolve(ROOT, "deploy/whisper-signaling.service"), "utf8");
+/** The calls that take bytes out of a process. */
+const WRITING = /^(p?writev?(64|2)?|send(to|m?msg|file)|splice|tee|vmsplice|copy_file_range)$/;
+/** What Bun would open, and does without: the memory in use, for its garbage collector; issuers of its own certificate. */
+const ASKED_FOR = /"\/proc\/self\/statm"|"\/etc\/ssl\/certs\/[0-9a-f]{8}\.\d+"/;
 
 const missing = ["strace", "systemd-analyze", "openssl"].filter((program) => pathOf(program) === null);
 if (missing.length > 0) console.warn(`syscalls.long.ts: nothing is tried: there is no ${missing.join(", ")}`);
 
-test.skipIf(missing.length > 0 && !process.env["CI"])(
-  "a busy relay calls nothing that the unit takes away, over TLS either, and is not the worse for it",
-  async () => {
-    expect(missing).toEqual([]);
+describe.skipIf(missing.length > 0 && !process.env["CI"])("a busy relay, plain and with TLS,", () => {
+  let traces: readonly Call[][] = [];
+  beforeAll(async () => {
+    await using folder = await newFolder();
+    await writeCertificate(folder.path);
+    const tls = [`--tls-cert=${folder.path}/cert.pem`, `--tls-key=${folder.path}/key.pem`];
+    const [plainFile, tlsFile] = [join(folder.path, "plain"), join(folder.path, "tls")];
+    const plain = await trace(plainFile, [], async ({ url, port, adminUrl }) => {
+      await beBusy(url, PAIRS);
+      await beChecked(port, [], adminUrl);
+    });
+    // The clients of the tests don't take its certificate: `check` does.
+    traces = [plain, await trace(tlsFile, tls, ({ port, adminUrl }) => beChecked(port, tls, adminUrl))];
+  }, 120_000);
+
+  test("calls nothing that the unit takes away", async () => {
     const allowed = await allowedCalls();
     expect(allowed.size).toBeGreaterThan(200);
     for (const refused of ["ptrace", "mount", "setuid", "io_uring_setup", "bpf"])
       expect(allowed).not.toContain(refused);
-    await using folder = await newFolder();
-    await writeCertificate(folder.path);
-    const tls = [`--tls-cert=${folder.path}/cert.pem`, `--tls-key=${folder.path}/key.pem`];
-    for (const [args, pairs] of [
-      [[], PAIRS],
-      [tls, 1], // the clients of the tests don't take its certificate: `check` does
-    ] as const) {
-      const called = await callsOf(join(folder.path, "calls"), args, pairs);
+    for (const calls of traces) {
+      const called = new Set(calls.map(({ name }) => name));
       for (const needed of ["accept4", "epoll_ctl", "mmap", "futex"]) expect(called).toContain(needed);
-      expect(called.filter((name) => !allowed.has(name))).toEqual([]);
+      expect([...called].filter((name) => !allowed.has(name))).toEqual([]);
     }
-  },
-);
+  });
 
-/** The system calls of a relay that is traced from its first to its last. */
-async function callsOf(file: string, args: readonly string[], pairs: number): Promise<string[]> {
-  const relayArgs = ["--host=127.0.0.1", "--port=0", "--admin=127.0.0.1:0", "--drain=0s", ...args];
-  const tracer = spawn(["strace", "-f", "-qq", "-c", "-U", "name", "-o", file, ...command("binary", ...relayArgs)]);
-  const [stdout, stderr] = [new Output(tracer.stdout), new Output(tracer.stderr)];
-  let relay: number | null = null;
-  try {
-    const [, scheme, port] = await stdout.until(/: listening on (https?):\S+:(\d+)/);
-    const [, adminPort] = await stdout.until(/operator on \S+:(\d+)/);
-    if (!port) throw new Error(`the relay did not start: ${stdout.text}${stderr.text}`);
-    relay = Number((await readFile(`/proc/${tracer.pid}/task/${tracer.pid}/children`, "utf8")).split(" ")[0]);
-    if (scheme === "http") await beBusy(`ws://127.0.0.1:${port}`, pairs);
-    const url = [`--port=${port}`, ...args];
-    expect(await run(command("binary", "check", ...url))).toMatchObject({ exitCode: 0 });
-    expect((await fetch(`http://127.0.0.1:${adminPort}/metrics`)).status).toBe(200);
-    process.kill(relay, "SIGTERM");
-    await tracer.exited;
-    relay = null;
-  } finally {
-    if (relay !== null) process.kill(relay, "SIGKILL");
-    await tracer.exited;
-  }
-  expect(stdout.text).toEndWith(": stopped\n");
-  const [, ...names] = (await readFile(file, "utf8")).match(/^[a-z]\w+(?=\s*$)/gm) ?? []; // the first is the heading
-  expect(names.pop()).toBe("total");
-  return names;
+  test("opens no file once it is locked", () => {
+    for (const after of traces.map(sinceLocked)) {
+      const tried = after.filter(({ name }) => name in REFUSED);
+      expect(tried.filter(({ result }) => !result.includes("EACCES"))).toEqual([]);
+      expect(tried.filter(({ args }) => !ASKED_FOR.test(args))).toEqual([]);
+    }
+  });
+
+  test("writes to nothing but sockets and its log once it is locked, and to its own threads to wake them", () => {
+    for (const after of traces.map(sinceLocked)) {
+      const places = after.filter(({ name }) => WRITING.test(name)).map(({ args }) => args.replace(/,.*$/s, ""));
+      expect(places.some((place) => place.includes("<socket:"))).toBe(true);
+      expect(places.some((place) => place.startsWith("1<"))).toBe(true);
+      expect(places.filter((place) => !/^[12]<|<socket:|<anon_inode:\[eventfd\]>$/.test(place))).toEqual([]);
+    }
+  });
+});
+
+function sinceLocked(calls: readonly Call[]): Call[] {
+  const lock = calls.findIndex(({ name, args }) => name === "seccomp" && args.startsWith("SECCOMP_SET_MODE_FILTER"));
+  expect(calls[lock]?.result).toBe("0");
+  expect(calls.length - lock).toBeGreaterThan(100);
+  return calls.slice(lock + 1);
+}
+
+/** A trial from outside, and a scrape. */
+async function beChecked(port: number, args: readonly string[], adminUrl: string): Promise<void> {
+  expect(await run(command("binary", "check", `--port=${port}`, ...args))).toMatchObject({ exitCode: 0 });
+  expect((await fetch(`${adminUrl}/metrics`)).status).toBe(200);
 }
 
 /** Many pairs at once, which are still there when it returns. */
