@@ -50,6 +50,7 @@ const list = (pattern: string) => [...new Bun.Glob(pattern).scanSync({ cwd: ROOT
 
 const SOURCES = list("src/**/*.ts");
 const TESTS = list("test/**/*.ts");
+const TEST_NAMES = TESTS.map((path) => path.replace(/^test\/|\.(test|long)\.ts$/g, ""));
 const DOCS = ["README.md", ...list("docs/*.md")];
 
 /** The rows of the Markdown table between two markers, as cells. */
@@ -146,17 +147,23 @@ describe("each fact in one place", () => {
     expect(rows).toEqual(Object.entries(ERRORS).map(([name, { close }]) => [name, close]));
   });
 
+  test("every promise names tests that exist", () => {
+    const rows = table("docs/SECURITY.md", "promises");
+    expect(rows.length).toBeGreaterThan(5);
+    for (const [promise, , named = ""] of rows)
+      expect([promise, named.split(", ").filter((name) => !TEST_NAMES.includes(name))]).toEqual([promise, []]);
+  });
+
   test("every defence in the table of threats names options and tests that exist", () => {
     const rows = table("docs/SECURITY.md", "threats");
     expect(rows.length).toBeGreaterThan(20);
     const flags = Object.values(OPTIONS).map(({ flag }) => flag as string);
-    const tests = [...TESTS, ...list("test/long/*.ts")].map((path) => path.replace(/^test\/|\.(test|long)\.ts$/g, ""));
     for (const [threat, , options = "", named = ""] of rows) {
       expect([threat, options.split(", ").filter((flag) => flag !== "" && !flags.includes(flag))]).toEqual([
         threat,
         [],
       ]);
-      expect([threat, named.split(", ").filter((name) => !tests.includes(name))]).toEqual([threat, []]);
+      expect([threat, named.split(", ").filter((name) => !TEST_NAMES.includes(name))]).toEqual([threat, []]);
     }
   });
 

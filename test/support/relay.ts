@@ -46,7 +46,7 @@ export async function spawnProgram(cmd: readonly string[], stdin: "ignore" | "pi
   const [, port] = (await stdout.until(/listening on \S+:(\d+)/)).map(Number);
   if (!port) throw new Error(`the relay did not start: ${stdout.text}${stderr.text}`);
   const isTls = stdout.text.includes("listening on https:");
-  const [, operator] = /listening for the operator on (\S+)/.exec(stdout.text) ?? [];
+  const [, operator] = /listening for the operator on ([^\s"]+)/.exec(stdout.text) ?? [];
   const tls = { rejectUnauthorized: false };
   const get = (path: string) => fetch(`${isTls ? "https" : "http"}://127.0.0.1:${port}${path}`, isTls ? { tls } : {});
   async function ended(): Promise<Outcome> {
