@@ -73,7 +73,8 @@ const unlessAnyBit = (k: number, then: Rules): Rules => [{ code: JUMP_ANY_BIT, j
 
 /**
  * Locks the process, and overwrites the environment that it was started with.
- * @param pid its own number, so that its threads may go on signalling each other, as the garbage collector does
+ * @param pid its own number: its threads may go on signalling each other, which is how a C library aborts. (musl does
+ *   it by tkill, which names no process and so is refused; an abort there ends it without a report)
  * @returns null, or why this machine can't: words for the operator. Then it is not locked, or not wholly
  */
 export function lockDown(pid: number): string | null {

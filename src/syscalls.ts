@@ -84,7 +84,7 @@ export const REFUSED = {
   io_uring_setup: call(425, 425),
   io_uring_enter: call(426, 426),
   io_uring_register: call(427, 427),
-  // No program is started; no process is traced, read, written to or signalled.
+  // No program is started; no process is traced, read, written to, signalled or slowed down.
   execve: call(59, 221),
   execveat: call(322, 281),
   fork: call(57, null),
@@ -102,6 +102,10 @@ export const REFUSED = {
   pidfd_open: call(434, 434),
   pidfd_send_signal: call(424, 424),
   pidfd_getfd: call(438, 438),
+  setpriority: call(141, 140),
+  ioprio_set: call(251, 30),
+  move_pages: call(279, 239),
+  migrate_pages: call(256, 238),
   // No socket is made and none is connected: what listens already is all there is. Nor is memory shared.
   socket: call(41, 198),
   socketpair: call(53, 199),
@@ -112,6 +116,13 @@ export const REFUSED = {
   shmat: call(30, 196),
   semget: call(64, 190),
   msgget: call(68, 186),
+  shmctl: call(31, 195),
+  semop: call(65, 193),
+  semtimedop: call(220, 192),
+  semctl: call(66, 191),
+  msgsnd: call(69, 189),
+  msgrcv: call(70, 188),
+  msgctl: call(71, 187),
   // No other user, group, namespace or capability, and nothing that only an administrator's program needs.
   setuid: call(105, 146),
   setgid: call(106, 144),
