@@ -13,6 +13,7 @@ import { ConfigError } from "./options.ts";
 import { localHost, printed } from "./print.ts";
 import { type Relay, startRelay } from "./relay.ts";
 import { openFileLimit, ResourceReader } from "./resources.ts";
+import { SCRUB_MS, Scrubber } from "./scrubber.ts";
 import { type Certificate, doubtAbout, readCertificate } from "./tls.ts";
 
 const HELP = `${NAME} ${version}: a WebSocket relay through which two WebRTC peers find each other. It stores nothing.
@@ -41,6 +42,7 @@ async function serve(config: Config, chosen: Record<string, string>): Promise<vo
   const tls = tlsCert !== null && tlsKey !== null ? readCertificate(tlsCert, tlsKey) : null;
   const sandbox = config.sandbox === "off" ? null : await import("./sandbox.ts");
 
+  const scrubber = await Scrubber.open(tls, (line) => log.warn(line));
   const metrics = new Metrics();
   let isLocked = false;
   let relay: Relay | null = null;
@@ -53,6 +55,7 @@ async function serve(config: Config, chosen: Record<string, string>): Promise<vo
   };
   process.on("uncaughtException", drainInDoubt);
   process.on("unhandledRejection", drainInDoubt);
+  setInterval(() => scrubber.turn(metrics.activity), SCRUB_MS);
 
   for (const name of Object.keys(process.env)) delete process.env[name]; // all that it says has been read
   const obstacle = sandbox?.lockDown(process.pid) ?? null; // before the first turn of the loop, so before any peer

@@ -53,6 +53,10 @@ class Counters<Label extends string> {
   rows(): [Label, number][] {
     return [...this.#counts];
   }
+
+  get sum(): number {
+    return this.#counts.values().reduce((sum, count) => sum + count, 0);
+  }
 }
 
 /** Cumulative buckets, as Prometheus counts them. */
@@ -117,6 +121,11 @@ export class Metrics {
   readonly #lag = new Histogram(LAGS);
   #differences = 0;
   #internalErrors = 0;
+
+  /** Grows whenever a peer has come, gone or been heard by another. */
+  get activity(): number {
+    return this.upgrades.sum + this.#closes.sum + this.#messages.sum;
+  }
 
   /** A peer was told no. */
   refused(name: ErrorName): void {

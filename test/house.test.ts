@@ -22,6 +22,7 @@ const IMPORTS: Record<string, string[]> = {
   "src/peer.ts": ["node:crypto"],
   "src/metrics.ts": ["./protocol.ts"],
   "src/resources.ts": ["node:fs"],
+  "src/scrubber.ts": [],
   "src/syscalls.ts": [],
   "src/sandbox.ts": ["./syscalls.ts", "bun:ffi", "node:fs", "node:os"],
   "src/tls.ts": ["./options.ts", "node:crypto", "node:fs"],
@@ -37,7 +38,7 @@ const IMPORTS: Record<string, string[]> = {
   ],
   "src/main.ts": [
     ...["../package.json", "./admin.ts", "./check.ts", "./config.ts", "./failure.ts", "./log.ts", "./metrics.ts"],
-    ...["./options.ts", "./print.ts", "./relay.ts", "./resources.ts", "./sandbox.ts", "./tls.ts"],
+    ...["./options.ts", "./print.ts", "./relay.ts", "./resources.ts", "./sandbox.ts", "./scrubber.ts", "./tls.ts"],
   ],
 };
 const AUDITED = ["src/protocol.ts", "src/sessions.ts", "src/limits.ts", "src/relay.ts"];

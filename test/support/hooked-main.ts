@@ -32,7 +32,7 @@ const { serve } = Bun;
 type Handlers = Record<string, unknown> & { fetch?: unknown; websocket?: Record<string, unknown> };
 function minedServe(options: Handlers): unknown {
   const { websocket } = options;
-  if (websocket === undefined) return Reflect.apply(serve, Bun, [options]); // the operator's listener
+  if (websocket?.["open"] === undefined) return Reflect.apply(serve, Bun, [options]); // not the one for peers
   const handlers = { ...websocket };
   for (const place of ["open", "message", "ping", "close"] as const)
     handlers[place] = mined(place, websocket[place] as () => unknown);

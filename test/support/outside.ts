@@ -1,7 +1,7 @@
 /** What can be seen of a running process from outside, on Linux, and waits that leave it the processor. */
 import { readdirSync, readFileSync } from "node:fs";
 
-const PAGE_BYTES = 4_096;
+export const PAGE_BYTES = 4_096;
 const LOOK_EVERY_MS = 50;
 
 /** How many files, sockets among them, a process has open. */

@@ -1,0 +1,65 @@
+/**
+ * What is left of 1,000 ended sessions in the memory of the process, as root sees it from outside. Freed memory keeps
+ * its bytes until it is written over, so a little always may be: how little, docs/SECURITY.md says.
+ */
+import { expect, test } from "bun:test";
+import { SCRUB_MS } from "../../src/scrubber.ts";
+import { Authority } from "../support/certificates.ts";
+import { inTurns } from "../support/crowd.ts";
+import { memoryOf } from "../support/memory.ts";
+import { eventually, measured, secondsSince } from "../support/outside.ts";
+import { command, spawnProgram } from "../support/relay.ts";
+import { SDP_LINES, Secrets } from "../support/secrets.ts";
+import { openTunnel } from "../support/tunnel.ts";
+
+const SESSIONS = 1_000;
+const AT_ONCE = 50;
+/** The time that docs/SECURITY.md states: the turn that notices the last end, the one after it, and how long it takes. */
+const FORGOTTEN_MS = 2 * SCRUB_MS + 5_000;
+/** What the unit and the image set: freed memory goes back to the system at once. */
+const PURGING = ["env", "MIMALLOC_PURGE_DELAY=0"];
+/** Of some 127,000 codes, tokens and lines; a few at most were ever found. */
+const MOST_LEFT = 30;
+
+const isAble = process.platform === "linux" && process.getuid?.() === 0;
+if (!isAble) console.warn("forgetting.long.ts: nothing is tried: only root may read the memory of a process, on Linux");
+
+function findIn(pid: number, secrets: Secrets): Set<string> {
+  return new Set(memoryOf(pid).flatMap((text) => secrets.findIn(text)));
+}
+
+test.skipIf(!isAble && !process.env["CI"]).each([false, true])(
+  "15 s after the last of 1,000 sessions ended, next to nothing of them is in memory (TLS: %p)",
+  async (isTls) => {
+    await using authority = await Authority.create();
+    await using relay = await spawnProgram([
+      ...PURGING,
+      ...command("binary", ...(isTls ? (await authority.issue()).args : [])),
+    ]);
+    await using tunnel = await openTunnel(relay.port, { ca: await authority.root() });
+    const { pid } = relay.process;
+    const secrets = new Secrets();
+    await inTurns(SESSIONS, AT_ONCE, async (n) => {
+      const { code, alice, bob, aliceToken } = await secrets.tell(isTls ? tunnel.url : relay.url, n);
+      if (n === SESSIONS / 2) for (const secret of [code, aliceToken]) expect(findIn(pid, secrets)).toContain(secret);
+      for (const client of [alice, bob]) client.close();
+      await Promise.all([alice.closed, bob.closed]);
+    });
+    await eventually(async () => (await relay.sessions()) === 0);
+    const since = performance.now();
+    const atFirst = findIn(pid, secrets).size;
+    let left = new Set<string>();
+    await eventually(() => {
+      left = findIn(pid, secrets);
+      return left.size <= MOST_LEFT || performance.now() - since > FORGOTTEN_MS;
+    });
+    const seconds = secondsSince(since).toFixed(1);
+    measured(`forgetting, TLS ${isTls}: ${atFirst} codes, tokens and lines at first, after ${seconds} s ${left.size}`);
+    expect([...left].slice(MOST_LEFT)).toEqual([]);
+    expect(atFirst).toBeGreaterThan(MOST_LEFT); // or the search is blind
+    const whole = Object.entries(Object.groupBy(left, (secret) => secret.replace(/\d+$/, ""))).filter(
+      ([, lines]) => lines?.length === SDP_LINES,
+    );
+    expect(whole).toEqual([]);
+  },
+);
