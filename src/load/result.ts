@@ -29,8 +29,15 @@ export interface Delta {
   readonly errors: Readonly<Record<string, number>>;
   /** The first of each kind that this worker met, as a sentence for people. */
   readonly firstErrors: Readonly<Record<string, string>>;
-  /** Connected peers now. */
+  /** How much later than it should have been each thing was begun, by the worker's own fault. */
+  readonly lags: HistogramData;
+  /** Connected peers now, and the most at once since the last report. */
   readonly peers: number;
+  readonly peakPeers: number;
+  /** When the last session ended well, in s since the run began; null before the first. */
+  readonly lastDoneAt: number | null;
+  /** How long ago the last report was, in s. */
+  readonly seconds: number;
   /** Processor time of this worker since its last report, in s. */
   readonly cpuSeconds: number;
 }
@@ -98,7 +105,9 @@ export interface Result {
     readonly cpuSeconds: number;
     /** Of the busiest worker over the run: 1 is a whole core. */
     readonly load: number;
-    /** Whether a worker was so busy that the figures may be its own. */
+    /** How late the generator itself was to begin what it meant to begin: the 99th percentile, in microseconds. */
+    readonly lag: number;
+    /** Whether a worker was so busy or so late that the figures may be its own. */
     readonly isBottleneck: boolean;
   };
   readonly cost: Cost | null;
