@@ -13,6 +13,7 @@ const KINDS = {
   choice: "",
   cidrs: "an address or a range such as 10.0.0.0/8, or none",
   origins: "an origin such as https://example.org",
+  list: "a text, or none",
   count: { "": 1 },
   ms: { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 },
   bytes: { B: 1, KiB: 1_024, MiB: 1_048_576 },
@@ -53,6 +54,7 @@ interface Values {
   endpoint: Endpoint | null;
   cidrs: readonly Cidr[];
   origins: readonly string[];
+  list: readonly string[];
   count: number;
   ms: number;
   bytes: number;
@@ -100,16 +102,18 @@ function readFlags(table: OptionTable, args: readonly string[]): Map<string, str
     const option = options.get(flag);
     if (!option) throw new ConfigError(`unknown option ${shown(args[i] ?? "")}; --help lists them`);
     const before = given.get(flag);
-    if (before !== undefined && !isList(option)) throw new ConfigError(`${flag} is given twice`);
+    if (before !== undefined && separator(option) === null) throw new ConfigError(`${flag} is given twice`);
     const value = inline ?? (option.kind === "switch" ? "on" : args[++i]);
     if (value === undefined) throw new ConfigError(`${flag} needs a value`);
-    given.set(flag, before === undefined ? value : `${before},${value}`);
+    given.set(flag, before === undefined ? value : `${before}${separator(option)}${value}`);
   }
   return given;
 }
 
-function isList({ kind }: Option): boolean {
-  return kind === "cidrs" || kind === "origins";
+/** What stands between the values of an option that may be repeated; null for one that may not. */
+function separator({ kind }: Option): string | null {
+  if (kind === "list") return "\n"; // a text may hold commas
+  return kind === "cidrs" || kind === "origins" ? "," : null;
 }
 
 function isNumber(option: Option): option is NumberOption {
@@ -155,6 +159,8 @@ function readOther(text: string, { kind }: OtherOption): unknown {
     case "origins":
       if (text === "any") return [];
       return items.every((item) => URL.parse(item)?.origin === item) ? items : undefined;
+    case "list":
+      return text === "none" ? [] : text.split("\n");
   }
 }
 
@@ -187,12 +193,12 @@ export function chosenOptions(table: OptionTable, args: readonly string[], env: 
   return Object.fromEntries(chosen);
 }
 
-/** A table of options as --help prints it. */
-export function helpFor(table: OptionTable): string {
+/** A table of options as --help prints it, with the variables of a program that reads them. */
+export function helpFor(table: OptionTable, hasEnvironment = true): string {
   return Object.values(table)
     .map((option) => {
       const bounds = isNumber(option) ? `, ${option.min} to ${option.max}` : "";
-      const names = `  ${option.flag.padEnd(18)}${environmentName(option.flag)}`;
+      const names = `  ${option.flag.padEnd(18)}${hasEnvironment ? environmentName(option.flag) : ""}`.trimEnd();
       return `${names}\n      ${option.what} (${option.default}${bounds})\n`;
     })
     .join("");

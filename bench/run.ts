@@ -1,0 +1,116 @@
+/**
+ * Measures the relay and the baselines in turns and makes the tables of docs/BENCHMARKS.md. Run by `bun run bench`,
+ * which builds the relay first. Each run of the load tester has a freshly started server, alone on the machine; the
+ * turns of a round follow each other closely and begin with another server in each, so that what disturbs the machine
+ * disturbs all alike. All results go to dist/bench.json.
+ *
+ *   bun run bench [--rounds N] [--seconds N] [--workers N] [--quick]
+ *
+ * Exit codes as of the relay: 0 all well, 1 something could not be measured, 2 it was asked for wrongly.
+ */
+import { resolve } from "node:path";
+import type { Result } from "../src/load/result.ts";
+import { ConfigError, helpFor, type OptionTable, readOptions } from "../src/options.ts";
+import { type Certificate, newCertificate } from "./certificate.ts";
+import { run } from "./command.ts";
+import { type Extent, type Measurement, measurements, type Sample } from "./measurements.ts";
+import { pageWith, tablesOf } from "./page.ts";
+import { SERVERS, type ServerName, start } from "./servers.ts";
+
+const OPTIONS = {
+  rounds: {
+    flag: "--rounds",
+    kind: "count",
+    default: "3",
+    min: "1",
+    max: "100",
+    what: "how often everything is measured",
+  },
+  seconds: { flag: "--seconds", kind: "count", default: "10", min: "1", max: "3600", what: "how long one run takes" },
+  workers: {
+    flag: "--workers",
+    kind: "count",
+    default: "1",
+    min: "1",
+    max: "256",
+    what: "the load tester's processes; leave the server a core",
+  },
+  quick: {
+    flag: "--quick",
+    kind: "switch",
+    default: "off",
+    what: "one round of short runs in place of both, printed only: a first look in two minutes",
+  },
+} as const satisfies OptionTable;
+
+/** Pairs at once: two sockets each, so that 10,000 open files are enough for the most of them. */
+const GROWTH = [100, 500, 1_000, 2_000, 4_500];
+const QUICK: Extent & { readonly rounds: number } = { rounds: 1, seconds: 2, growth: [100, 1_000] };
+
+const DOCS = resolve(import.meta.dir, "../docs/BENCHMARKS.md");
+const RESULTS = resolve(import.meta.dir, "../dist/bench.json");
+/** What one run of the load tester measured, until the next one writes it anew. */
+const LATEST = resolve(import.meta.dir, "../dist/bench-latest.json");
+
+async function main(args: readonly string[]): Promise<void> {
+  const { quick, workers, ...asked } = readOptions(OPTIONS, args, {});
+  const { rounds, seconds, growth } = quick ? QUICK : { ...asked, growth: GROWTH };
+  await run(["npm", "ci", "--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts"], import.meta.dir);
+
+  const plan = measurements({ seconds, growth });
+  const samples: Sample[] = [];
+  await using certificate = await newCertificate();
+  for (let round = 0; round < rounds; round++)
+    for (const measurement of plan)
+      for (const server of inTurn(round)) {
+        say(`round ${round + 1} of ${rounds}, ${measurement.name}: ${SERVERS[server].title}`);
+        const result = await measured(server, measurement, workers, certificate);
+        samples.push({ server, measurement: measurement.name, round, result });
+      }
+  await Bun.write(RESULTS, JSON.stringify(samples));
+
+  const nodeVersion = await run(["node", "--version"]);
+  const tables = tablesOf(samples, { rounds, seconds, growth, nodeVersion: nodeVersion.trim() });
+  process.stdout.write(`${Object.values(tables).join("\n\n")}\n`);
+  if (!quick) await Bun.write(DOCS, pageWith(await Bun.file(DOCS).text(), tables));
+}
+
+/** The servers, beginning with another one in each round. */
+function inTurn(round: number): ServerName[] {
+  const names = Object.keys(SERVERS) as ServerName[];
+  const first = round % names.length;
+  return [...names.slice(first), ...names.slice(0, first)];
+}
+
+/** Starts the server, warms it up, and loads it. @throws Error where a session failed: then no figure is worth anything */
+async function measured(
+  name: ServerName,
+  { args, isTls, warmUpSeconds }: Measurement,
+  workers: number,
+  certificate: Certificate,
+): Promise<Result> {
+  await using server = await start(name, isTls ? certificate : null);
+  const load = (...[scenario = "", ...options]: string[]) => {
+    const common = ["--insecure", "--workers", `${workers}`];
+    return run([process.execPath, SERVERS[name].load, scenario, server.url, ...options, ...common]);
+  };
+  if (warmUpSeconds > 0) await load("handshake", "--duration", `${warmUpSeconds}s`);
+  await load(...args, "--pid", `${server.pid}`, "--json", LATEST);
+  const result: Result = await Bun.file(LATEST).json();
+  const [failure] = Object.values(result.errors);
+  if (failure) throw new Error(`${SERVERS[name].title}, ${args.join(" ")}: ${failure.count} times: ${failure.first}`);
+  return result;
+}
+
+function say(text: string): void {
+  process.stderr.write(`bench: ${text}\n`);
+}
+
+try {
+  const args = process.argv.slice(2);
+  if (args.includes("--help")) process.stdout.write(helpFor(OPTIONS, false));
+  else await main(args);
+} catch (failure) {
+  say(failure instanceof Error ? failure.message : String(failure));
+  process.exit(failure instanceof ConfigError ? 2 : 1);
+}

@@ -1,0 +1,95 @@
+/**
+ * The tables of docs/BENCHMARKS.md: how many times better one column is than another, and what was measured, each as
+ * the median of all rounds with the least and the most. Knows nothing of what the figures mean. Pure.
+ */
+import { amount, NOTHING } from "../src/load/figures.ts";
+
+/** Names of what is compared, with the titles of their columns. The first is the one that the others are held against. */
+export type Columns = Readonly<Record<string, string>>;
+
+/** One figure of all columns. */
+export interface Row {
+  readonly label: string;
+  readonly better: "more" | "less";
+  readonly write: (value: number) => string;
+  /** By column, one value for each round, in the same order for all; null where nothing was measured. */
+  readonly values: Readonly<Record<string, readonly (number | null)[]>>;
+}
+
+/** How a column's rounds went: `least` and `most` are those of single rounds. */
+interface Spread {
+  readonly median: number;
+  readonly least: number;
+  readonly most: number;
+}
+
+/** The figures as they were measured, a row each. */
+export function figureTable(columns: Columns, rows: readonly Row[]): string {
+  return table(
+    ["", ...Object.values(columns)],
+    rows.map(({ label, write, values }) => [
+      label,
+      ...Object.keys(columns).map((column) => shown(spreadOf(values[column] ?? []), write)),
+    ]),
+  );
+}
+
+/** How many times better the first column is than each other one, round by round; below 1 it is worse. */
+export function ratioTable(columns: Columns, rows: readonly Row[]): string {
+  const others = Object.keys(columns).slice(1);
+  return table(
+    ["", ...others.map((other) => `than ${columns[other]}`)],
+    rows.map((row) => [row.label, ...others.map((other) => shown(spreadOf(ratios(columns, row, other)), amount))]),
+  );
+}
+
+/** In which rows the first column is not ahead of another one in every round, as lines of a list. */
+export function notAhead(columns: Columns, rows: readonly Row[]): string {
+  const others = Object.keys(columns).slice(1);
+  const lines = rows.flatMap((row) => {
+    const verdicts = others.flatMap((other) => {
+      const spread = spreadOf(ratios(columns, row, other));
+      if (spread === null || spread.least > 1) return [];
+      return [`${spread.most < 1 ? "worse than" : "not told apart from"} ${columns[other]}, ${shown(spread, amount)}`];
+    });
+    return verdicts.length > 0 ? [`- ${row.label}: ${verdicts.join("; ")}`] : [];
+  });
+  return lines.join("\n") || "None: it was ahead in every row and round.";
+}
+
+/**
+ * `text` with what stands between `<!-- name: … -->` and `<!-- /name -->` replaced.
+ * @throws Error where the two comments are not in it
+ */
+export function withBlock(text: string, name: string, block: string): string {
+  const pattern = new RegExp(`(<!-- ${name}:[^\\n]*\\n).*?(<!-- /${name} -->)`, "s");
+  if (!pattern.test(text)) throw new Error(`there is no place for ${name}`);
+  return text.replace(pattern, (_, start: string, end: string) => `${start}${block}\n${end}`);
+}
+
+function ratios(columns: Columns, { better, values }: Row, other: string): (number | null)[] {
+  const own = values[Object.keys(columns)[0] ?? ""] ?? [];
+  return own.map((value, round) => {
+    const theirs = values[other]?.[round] ?? null;
+    if (value === null || theirs === null) return null;
+    return better === "more" ? value / theirs : theirs / value;
+  });
+}
+
+function spreadOf(values: readonly (number | null)[]): Spread | null {
+  const sorted = values.filter((value) => value !== null).sort((a, b) => a - b);
+  const middle = sorted.slice(Math.ceil(sorted.length / 2) - 1, Math.floor(sorted.length / 2) + 1);
+  const [least, most] = [sorted[0], sorted.at(-1)];
+  if (least === undefined || most === undefined) return null;
+  return { median: middle.reduce((sum, value) => sum + value) / middle.length, least, most };
+}
+
+function shown(spread: Spread | null, write: (value: number) => string): string {
+  if (spread === null) return NOTHING;
+  const { median, least, most } = spread;
+  return least === most ? write(median) : `${write(median)} (${write(least)} to ${write(most)})`;
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  return [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
+}

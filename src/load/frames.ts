@@ -1,0 +1,124 @@
+/**
+ * RFC 6455 framing as a client of many sockets needs it: frames made once and sent often, and incoming bytes read
+ * where they lie, without a string or a copy. It knows nothing of what the frames say.
+ */
+
+export const OP = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const;
+
+const FINAL = 0x80;
+const MASKED = 0x80;
+/** Lengths from here on are written in two more bytes; `LENGTH_IN_16` and `LENGTH_IN_64` announce them. */
+const LENGTH_IN_16 = 126;
+const LENGTH_IN_64 = 127;
+/** More than this is no answer to anything that is sent here. */
+const LARGEST_FRAME_BYTES = 16_777_216;
+
+/**
+ * One frame from a client. Its masking key is zero, so that masking costs nothing here and a frame can be patched in
+ * place: that is legal framing, if no protection of proxies, and a relay unmasks it at the same price as any other.
+ */
+export function frame(opcode: number, payload: Uint8Array): Buffer {
+  const { length } = payload;
+  const first = FINAL | opcode;
+  if (length < LENGTH_IN_16) return Buffer.concat([Uint8Array.of(first, MASKED | length, 0, 0, 0, 0), payload]);
+  const isShort = length <= 0xffff;
+  const head = Buffer.alloc(isShort ? 8 : 14);
+  head[0] = first;
+  head[1] = MASKED | (isShort ? LENGTH_IN_16 : LENGTH_IN_64);
+  if (isShort) head.writeUInt16BE(length, 2);
+  else head.writeUInt32BE(length, 6);
+  return Buffer.concat([head, payload]);
+}
+
+/** Bytes made once, in which a text of fixed length is replaced each time that they are sent. */
+export class Template {
+  readonly #bytes: Buffer;
+  readonly #places: readonly number[];
+
+  /** @param hole what is replaced, wherever it stands in `bytes` */
+  constructor(bytes: Uint8Array, hole: string) {
+    this.#bytes = Buffer.from(bytes);
+    const places: number[] = [];
+    for (let at = this.#bytes.indexOf(hole); at >= 0; at = this.#bytes.indexOf(hole, at + 1)) places.push(at);
+    this.#places = places;
+  }
+
+  get length(): number {
+    return this.#bytes.length;
+  }
+
+  /** The bytes with `filling` in the holes. Valid until the next call: whoever keeps them copies them. */
+  with(filling: Uint8Array): Buffer {
+    for (const place of this.#places) this.#bytes.set(filling, place);
+    return this.#bytes;
+  }
+}
+
+/** Takes the frames of one socket as they are read. */
+export interface FrameSink {
+  /**
+   * A whole frame, or a message put together; the payload is `bytes` from `start` to `end`, for the time of the call.
+   * @returns whether to go on reading
+   */
+  frame(opcode: number, bytes: Uint8Array, start: number, end: number): boolean;
+  /** What came breaks the protocol: nothing after it can be read. */
+  broken(why: string): void;
+}
+
+/** Cuts a stream of bytes into frames; keeps only what is unfinished. */
+export class FrameReader {
+  #held: Uint8Array | null = null;
+  #parts: Uint8Array[] | null = null;
+  #partsOpcode = 0;
+
+  /** Reads what came in, `bytes` from `at` on, and gives every whole frame to `sink`. */
+  read(bytes: Uint8Array, at: number, sink: FrameSink): void {
+    let buffer = bytes;
+    let start = at;
+    if (this.#held) {
+      buffer = Buffer.concat([this.#held, at === 0 ? bytes : bytes.subarray(at)]);
+      start = 0;
+      this.#held = null;
+    }
+    while (buffer.length - start >= 2) {
+      const first = buffer[start] ?? 0;
+      let length = buffer[start + 1] ?? 0;
+      let payload = start + 2;
+      if (length >= LENGTH_IN_16) {
+        const isMasked = length >= MASKED; // only clients mask
+        payload += length === LENGTH_IN_16 ? 2 : 8;
+        if (payload > buffer.length) break;
+        length = bigEndian(buffer, start + 2, payload);
+        if (isMasked || length > LARGEST_FRAME_BYTES) {
+          sink.broken(isMasked ? "a masked frame" : `a frame of ${length} bytes`);
+          return;
+        }
+      }
+      const end = payload + length;
+      if (end > buffer.length) break;
+      const goesOn =
+        first & FINAL && (first & 0x0f || !this.#parts)
+          ? sink.frame(first & 0x0f, buffer, payload, end)
+          : this.#gather(first, Buffer.from(buffer.subarray(payload, end)), sink);
+      if (!goesOn) return;
+      start = end;
+    }
+    if (start < buffer.length) this.#held = Buffer.from(buffer.subarray(start));
+  }
+
+  /** A message in several frames; relays hardly send one, but may. */
+  #gather(first: number, payload: Uint8Array, sink: FrameSink): boolean {
+    if (first & 0x0f) this.#partsOpcode = first & 0x0f;
+    this.#parts = [...(this.#parts ?? []), payload];
+    if (!(first & FINAL)) return true;
+    const whole = Buffer.concat(this.#parts);
+    this.#parts = null;
+    return sink.frame(this.#partsOpcode, whole, 0, whole.length);
+  }
+}
+
+function bigEndian(bytes: Uint8Array, from: number, to: number): number {
+  let value = 0;
+  for (let at = from; at < to; at++) value = value * 256 + (bytes[at] ?? 0);
+  return value;
+}

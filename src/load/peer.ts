@@ -1,0 +1,198 @@
+/**
+ * One peer's socket as the load tester drives it: connect, upgrade, frames both ways. It tells its owner what came and
+ * how it ended; it never decides what to say.
+ */
+import type { Socket, SocketHandler, TCPSocketConnectOptions } from "bun";
+import { FrameReader, type FrameSink, frame, OP } from "./frames.ts";
+import type { Role } from "./wire.ts";
+
+/** Whom a peer reports to. */
+export interface Owner {
+  /** The upgrade was taken. */
+  opened(peer: Peer): void;
+  /** A text came: `bytes` from `start` to `end`, for the time of the call. */
+  text(peer: Peer, bytes: Uint8Array, start: number, end: number): void;
+  /** It ended, and not by `close` or `cut`; `kind` is for counting. Nothing more comes. */
+  lost(peer: Peer, kind: string, sentence: string): void;
+}
+
+/** How a peer gets to its relay. */
+export interface Way {
+  readonly hostname: string;
+  readonly port: number;
+  /** False for a connection in the clear. */
+  readonly tls: NonNullable<TCPSocketConnectOptions["tls"]>;
+  /** The address of this machine to come from. Bun takes it, though its types don't say so. */
+  readonly localAddress?: string;
+}
+
+/** Where open peers are counted. */
+export interface Gauge {
+  peers: number;
+}
+
+const STATUS_AT = 9; // in "HTTP/1.1 101 Switching Protocols"
+const HEAD_END = "\r\n\r\n";
+/** No close frame came: RFC 6455's own number for that. */
+const NO_CLOSE_FRAME = 1006;
+/** A close frame may come without a code. */
+const NO_CODE = 1005;
+const CLOSE_NORMALLY = frame(OP.close, Uint8Array.of(1_000 >> 8, 1_000 & 0xff));
+
+export class Peer implements FrameSink {
+  readonly role: Role;
+  readonly #owner: Owner;
+  readonly #gauge: Gauge;
+  readonly #way: Way;
+  readonly #request: () => Uint8Array;
+  readonly #reader = new FrameReader();
+  #socket: Socket<Peer> | null = null;
+  /** What of the head of the answer has come, until it is whole. */
+  #head: Buffer | null = null;
+  #state: "connecting" | "open" | "over" = "connecting";
+  /** What the kernel has not taken yet. */
+  #unsent: Buffer | null = null;
+  /** Whether it answers pings. */
+  isAlive = true;
+
+  /** @param request makes the whole upgrade, once there is a connection */
+  constructor(owner: Owner, role: Role, way: Way, request: () => Uint8Array, gauge: Gauge) {
+    this.#owner = owner;
+    this.role = role;
+    this.#request = request;
+    this.#way = way;
+    this.#gauge = gauge;
+  }
+
+  connect(): void {
+    const options: TCPSocketConnectOptions<Peer> = { ...this.#way, data: this, socket: HANDLERS };
+    Bun.connect(options).catch(() => {}); // connectError has been told already
+  }
+
+  get isOpen(): boolean {
+    return this.#state === "open";
+  }
+
+  /** Whether the kernel has not taken all that was sent. */
+  get isStuffed(): boolean {
+    return this.#unsent !== null;
+  }
+
+  /** Sends whole frames; `bytes` may be used again after the call. */
+  send(bytes: Uint8Array): void {
+    const socket = this.#socket;
+    if (socket === null || this.#state === "over") return;
+    const sent = this.#unsent ? 0 : Math.max(0, socket.write(bytes));
+    if (sent < bytes.length) this.#unsent = Buffer.concat([this.#unsent ?? Buffer.alloc(0), bytes.subarray(sent)]);
+  }
+
+  /** Says goodbye with 1000 and hangs up. */
+  close(): void {
+    if (this.#state === "open") this.send(CLOSE_NORMALLY);
+    this.#finish();
+    this.#socket?.end();
+  }
+
+  /** Hangs up without a word, as a peer whose process dies. */
+  cut(): void {
+    this.#finish();
+    this.#socket?.terminate();
+  }
+
+  /** Reads nothing more, so that what it is sent piles up. */
+  stopReading(): void {
+    this.#socket?.pause();
+  }
+
+  frame(opcode: number, bytes: Uint8Array, start: number, end: number): boolean {
+    if (opcode === OP.text) this.#owner.text(this, bytes, start, end);
+    else if (opcode === OP.ping && this.isAlive) this.send(frame(OP.pong, bytes.subarray(start, end)));
+    else if (opcode === OP.close) {
+      const code = end - start < 2 ? NO_CODE : ((bytes[start] ?? 0) << 8) | (bytes[start + 1] ?? 0);
+      const reason = Buffer.from(bytes.subarray(start + 2, end)).toString();
+      this.#lose(`closed:${code}`, `the relay closed with ${code}${reason ? ` (${reason})` : ""}`);
+    }
+    return this.#state !== "over";
+  }
+
+  broken(why: string): void {
+    this.#lose("broken", `what the relay sent breaks RFC 6455: ${why}`);
+  }
+
+  /** What follows is called by the socket only. */
+  onOpen(socket: Socket<Peer>): void {
+    this.#socket = socket;
+    if (this.#state === "over") socket.terminate();
+    else if (this.#way.tls === false) this.send(this.#request());
+  }
+
+  /** @param isGood whether the certificate may be trusted, or need not be */
+  onHandshake(isGood: boolean, failure: Error | null): void {
+    if (isGood) this.send(this.#request());
+    else this.onEnd(failure);
+  }
+
+  onData(bytes: Buffer): void {
+    if (this.#state === "open") this.#reader.read(bytes, 0, this);
+    else if (this.#state === "connecting") this.#readHead(bytes);
+  }
+
+  onDrain(): void {
+    const unsent = this.#unsent;
+    this.#unsent = null;
+    if (unsent) this.send(unsent);
+  }
+
+  onEnd(failure: Error | null): void {
+    if (this.#state === "connecting") {
+      const why = failure && "code" in failure ? String(failure.code) : "closed";
+      this.#lose(`connect:${why}`, `a peer could not connect: ${failure?.message ?? "the connection was closed"}`);
+    } else this.#lose(`closed:${NO_CLOSE_FRAME}`, "a connection ended without a close frame");
+  }
+
+  #readHead(bytes: Buffer): void {
+    const head = this.#head ? Buffer.concat([this.#head, bytes]) : bytes;
+    const end = head.indexOf(HEAD_END);
+    if (end < 0) {
+      this.#head = Buffer.from(head);
+      return;
+    }
+    this.#head = null;
+    const status = head.toString("latin1", STATUS_AT, STATUS_AT + 3);
+    if (status !== "101") {
+      const line = head.toString("latin1", 0, head.indexOf("\r"));
+      this.#lose(`refused:${status}`, `an upgrade was answered with ${JSON.stringify(line)}`);
+      return;
+    }
+    this.#state = "open";
+    this.#gauge.peers++;
+    this.#owner.opened(this);
+    if (this.isOpen && head.length > end + HEAD_END.length) this.#reader.read(head, end + HEAD_END.length, this);
+  }
+
+  #lose(kind: string, sentence: string): void {
+    if (this.#state === "over") return;
+    this.#finish();
+    this.#socket?.end();
+    this.#owner.lost(this, kind, sentence);
+  }
+
+  #finish(): void {
+    if (this.#state === "open") this.#gauge.peers--;
+    this.#state = "over";
+  }
+}
+
+/** One object for all sockets: what differs is in their data. */
+const HANDLERS: SocketHandler<Peer> = {
+  open: (socket) => socket.data.onOpen(socket),
+  handshake: (socket, isGood, failure) => socket.data.onHandshake(isGood, failure),
+  data: (socket, bytes) => socket.data.onData(bytes),
+  drain: (socket) => socket.data.onDrain(),
+  close: (socket, failure) => socket.data.onEnd(failure ?? null),
+  error(socket, failure) {
+    if (!("code" in failure)) throw failure; // not the connection's, but a mistake in here
+    socket.data.onEnd(failure);
+  },
+  connectError: (socket, failure) => socket.data.onEnd(failure),
+};
