@@ -195,7 +195,7 @@ export class Coordinator {
         ? counts.offered / (this.#isInterrupted ? Math.min(seconds, meantSeconds) : meantSeconds)
         : null,
       achievedPerSecond: isStaying
-        ? (percentiles.ready?.count ?? 0) / gatheredSeconds
+        ? Math.min(percentiles.ready?.count ?? 0, plan.pairs) / gatheredSeconds // a storm makes them ready again
         : counts.done / (lastDoneAt || seconds),
     };
   }
