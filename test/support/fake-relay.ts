@@ -1,0 +1,95 @@
+/** A relay with known delays and known faults, for what measures relays, in a process that can be stalled with it. */
+import { resolve } from "node:path";
+import { Output, spawn } from "./relay.ts";
+
+const PROGRAM = resolve(import.meta.dir, "fake-relay-process.ts");
+
+/** Refuses an upgrade with 503, or never answers it. */
+export type UpgradeFault = "refuse" | "hang";
+/**
+ * What is done to a session as soon as both peers have joined. close: the initiator is closed with 4500; complain: it is
+ * told the error role-taken and closed with 4501; drop: its connection ends without a word; mute: nobody hears ready;
+ * lose: the answer is not passed on.
+ */
+export type SessionFault = "close" | "complain" | "drop" | "mute" | "lose";
+
+export interface Behaviour {
+  /** From the second join of a session to its `ready`, in ms. */
+  readonly readyMs: number;
+  /** The same in every so many-th session, in ms. */
+  readonly slowReadyMs: number;
+  readonly slowReadyEvery: number;
+  /** What each message takes, in ms. */
+  readonly messageMs: number;
+  /** Every so many-th upgrade meets the next one of these. */
+  readonly upgradeFaults: readonly UpgradeFault[];
+  readonly upgradeFaultEvery: number;
+  /** Every so many-th session meets the next one of these. */
+  readonly sessionFaults: readonly SessionFault[];
+  readonly sessionFaultEvery: number;
+}
+
+/** What it saw and did so far. */
+export interface Seen {
+  upgrades: number;
+  open: number;
+  mostOpen: number;
+  /** How often both seats of a session came to be held. */
+  sessions: number;
+  /** Messages that peers sent for each other. */
+  messages: number;
+  /** When each join came, by a clock of its own. */
+  readonly joinsMs: number[];
+  readonly faults: { [fault in UpgradeFault | SessionFault]?: number };
+}
+
+const HARMLESS: Behaviour = {
+  readyMs: 0,
+  slowReadyMs: 0,
+  slowReadyEvery: 1_000_000,
+  messageMs: 0,
+  upgradeFaults: [],
+  upgradeFaultEvery: 1,
+  sessionFaults: [],
+  sessionFaultEvery: 1,
+};
+
+export class FakeRelay implements AsyncDisposable {
+  readonly port: number;
+  readonly #process: Bun.Subprocess;
+
+  private constructor(process: Bun.Subprocess, port: number) {
+    this.#process = process;
+    this.port = port;
+  }
+
+  /** Starts one; it does no harm but what is given. */
+  static async start(behaviour: Partial<Behaviour> = {}): Promise<FakeRelay> {
+    const process_ = spawn([process.execPath, PROGRAM, JSON.stringify({ ...HARMLESS, ...behaviour })]);
+    const port = Number(await new Output(process_.stdout).firstLine());
+    if (!port) throw new Error(`the fake relay did not start: ${await process_.stderr.text()}`);
+    return new FakeRelay(process_, port);
+  }
+
+  get url(): string {
+    return `ws://127.0.0.1:${this.port}`;
+  }
+
+  async seen(): Promise<Seen> {
+    return (await (await fetch(`http://127.0.0.1:${this.port}/seen`)).json()) as Seen;
+  }
+
+  /** Freezes it: the kernel goes on to take connections and bytes. Returns how long it really was, in ms. */
+  async stall(ms: number): Promise<number> {
+    this.#process.kill("SIGSTOP");
+    const since = performance.now();
+    await Bun.sleep(ms);
+    this.#process.kill("SIGCONT");
+    return performance.now() - since;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#process.kill("SIGKILL");
+    await this.#process.exited;
+  }
+}
