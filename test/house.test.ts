@@ -63,6 +63,7 @@ const IMPORTS: Record<string, string[]> = {
     "./report.ts",
     "./summary.ts",
     "./worker.ts",
+    "node:fs",
   ],
   "src/load/handshake.ts": ["./pacer.ts", "./pair.ts", "./scenario.ts"],
   "src/load/histogram.ts": [],

@@ -230,6 +230,32 @@ describe("what it says and writes", () => {
     expect(html).toContain(fake.url);
   });
 
+  test.each(["--json", "--report"])("a file for %s that can't be written is one line, after all else", async (flag) => {
+    await using fake = await FakeRelay.start();
+    const command = loadCommand("source", "handshake", fake.url, "--sessions", "3", flag, "/dev/full");
+    const { exitCode, stdout, stderr } = await run(command);
+    expect(exitCode).toBe(1);
+    expect(stdout).toContain("sessions done");
+    expect(stderr).toMatch(new RegExp(`^whisper-load: ${flag} "/dev/full": .*ENOSPC.*\\n$`));
+  });
+
+  test.each(["--json", "--report"])("a folder that is not there is named before a run, for %s", async (flag) => {
+    const command = loadCommand("source", "handshake", "ws://127.0.0.1:1", flag, "/nowhere/file");
+    expect(await run(command)).toEqual({
+      exitCode: 2,
+      stdout: "",
+      stderr: `whisper-load: ${flag} "/nowhere/file" can't be written\n`,
+    });
+  });
+
+  test("what speaks no HTTP at all is named without its own words", async () => {
+    const open = (socket: Bun.Socket) => void socket.end("\0rubbish\r\n\r\n");
+    using rubbish = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { open, data() {} } });
+    const { exitCode, result } = await load("source", "handshake", `ws://127.0.0.1:${rubbish.port}`, "--sessions=2");
+    expect(exitCode).toBe(1);
+    expect(Object.keys(result.errors)).toEqual(["broken"]);
+  });
+
   test("where nobody listens, it says so, and the exit code is 1", async () => {
     const { exitCode, stdout, result } = await load(
       "source",

@@ -5,9 +5,6 @@ import { type HeldPair, Hold } from "./hold.ts";
 import { Pacer } from "./pacer.ts";
 import { PROMPT_MS } from "./scenario.ts";
 
-/** So long the last messages may take to arrive, in ms, before the pairs hang up. */
-const LAST_ARRIVALS_MS = 500;
-
 export class Exchange extends Hold {
   #pacer: Pacer | null = null;
   /** Both ends of all pairs, in the order in which they speak. */
@@ -27,7 +24,18 @@ export class Exchange extends Hold {
       const speaker = this.#speakers[this.#next++ % this.#speakers.length];
       if (speaker && !speaker[0].isOver) speaker[0].say(speaker[1], intendedMs);
     }
-    return nowMs >= endMs + LAST_ARRIVALS_MS;
+    return nowMs >= endMs && this.#haveArrived(nowMs >= endMs + plan.timeoutMs);
+  }
+
+  /** Whether nothing is on its way any more; `isTooLate` gives up what is. */
+  #haveArrived(isTooLate: boolean): boolean {
+    for (const pair of this.standing) {
+      if (pair.underway === 0) continue;
+      if (!isTooLate) return false;
+      const seconds = this.stage.plan.timeoutMs / 1_000;
+      pair.fail("timeout:message", `${pair.underway} messages of a pair had not arrived ${seconds} s after its last`);
+    }
+    return true;
   }
 
   #begin(startMs: number, endMs: number): Pacer {

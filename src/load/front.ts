@@ -3,6 +3,7 @@
  * program again. The only file of it that touches process.*.
  * Exit codes: 0 all well, 1 an expectation was not met or nothing could be connected, 2 it was asked for wrongly.
  */
+import { closeSync, openSync } from "node:fs";
 import { version } from "../../package.json" with { type: "json" };
 import { ConfigError } from "../options.ts";
 import { openFileLimit } from "../resources.ts";
@@ -50,6 +51,11 @@ async function run(asked: Asked): Promise<boolean> {
     throw new ConfigError(
       `--pairs "${pairs}" is more than the ${Math.floor(mostPeers() / 2)} for which a worker may open files`,
     );
+  for (const [flag, file] of [
+    ["--json", json],
+    ["--report", report],
+  ] as const)
+    if (file !== null && !isWritable(file)) throw new ConfigError(`${flag} ${JSON.stringify(file)} can't be written`);
   const { isTTY, columns } = process.stdout;
   const display = new Display(print, isTTY, columns || COLUMNS);
   const coordinator = new Coordinator(asked, {
@@ -61,9 +67,29 @@ async function run(asked: Asked): Promise<boolean> {
   const measured = await coordinator.run().finally(() => display.end());
   const result: Result = { ...measured, expectations: expected.map((expectation) => judge(expectation, measured)) };
   print(summaryOf(result));
-  if (json !== null) await Bun.write(json, `${JSON.stringify(result)}\n`);
-  if (report !== null) await Bun.write(report, reportOf(result));
+  await writeOut("--json", json, () => `${JSON.stringify(result)}\n`);
+  await writeOut("--report", report, () => reportOf(result));
   return result.peakPeers > 0 && result.expectations.every(({ isMet }) => isMet);
+}
+
+/** Whether a file can be written, so that no long run ends in vain. */
+function isWritable(file: string): boolean {
+  try {
+    closeSync(openSync(file, "a"));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** @throws RunFailed where the file can't be written after all, such as on a full disk */
+async function writeOut(flag: string, file: string | null, textOf: () => string): Promise<void> {
+  if (file === null) return;
+  try {
+    await Bun.write(file, textOf());
+  } catch (failure) {
+    throw new RunFailed(`${flag} ${JSON.stringify(file)}: ${failure instanceof Error ? failure.message : failure}`);
+  }
 }
 
 function interruptOnSignal(coordinator: Coordinator, display: Display): void {

@@ -20,6 +20,11 @@ export class HeldPair extends Pair {
     this.#hold = hold;
   }
 
+  /** How many messages were sent and have not arrived. */
+  get underway(): number {
+    return this.#toInitiator.length + this.#toJoiner.length;
+  }
+
   /** Sends a message that was meant for `intendedMs` from one peer to the other. */
   say(isFromInitiator: boolean, intendedMs: number): void {
     const { script, recorder } = this.stage;

@@ -161,7 +161,8 @@ export class Peer implements FrameSink {
     const status = head.toString("latin1", STATUS_AT, STATUS_AT + 3);
     if (status !== "101") {
       const line = head.toString("latin1", 0, head.indexOf("\r"));
-      this.#lose(`refused:${status}`, `an upgrade was answered with ${JSON.stringify(line)}`);
+      const kind = /^\d{3}$/.test(status) ? `refused:${status}` : "broken";
+      this.#lose(kind, `an upgrade was answered with ${JSON.stringify(line)}`);
       return;
     }
     this.#state = "open";

@@ -60,6 +60,20 @@ test("a generator that was kept from its work counts the messages of that time a
   expect(result.generator.isBottleneck).toBe(true);
 });
 
+test("messages that arrive long after the last was sent are timed, and those that never do are counted", async () => {
+  await using slow = await FakeRelay.start({ messageMs: 700 });
+  const options = ["--pairs", "2", "--message-rate", "20", "--duration", "200ms", "--timeout", "1s"];
+  const late = await load("source", "relay", slow.url, ...options);
+  expectDelay(late.result, "message", 700);
+  expect(late.result).toMatchObject({ counts: { sent: 16, received: 16, done: 2, failed: 0 }, errors: {} });
+  await using lossy = await FakeRelay.start({ sessionFaults: ["silence"], sessionFaultEvery: 2 });
+  const lost = await load("source", "relay", lossy.url, ...options);
+  expect(lost.result).toMatchObject({ counts: { sent: 16, received: 8, done: 1, failed: 1 } });
+  expect(lost.result.errors).toEqual({
+    "timeout:message": { count: 1, first: expect.stringContaining("8 messages") },
+  });
+});
+
 test.each([0, 10, 100, 400])("a delay of %d ms is measured at a rate", async (delayMs) => {
   await using fake = await FakeRelay.start({ readyMs: delayMs, messageMs: delayMs });
   const { result } = await load("source", "handshake", fake.url, "--rate", "100", "--duration", "3s");

@@ -146,6 +146,6 @@ function pair(session: Session): void {
 function pass(socket: Socket, type: string, text: string): void {
   const { session, isInitiator } = socket.data;
   seen.messages++;
-  if (session?.fault === "lose" && type === "answer") return;
+  if (session?.fault === "silence" || (session?.fault === "lose" && type === "answer")) return;
   passing.later(() => session?.seats.get(!isInitiator)?.send(text));
 }

@@ -9,9 +9,9 @@ export type UpgradeFault = "refuse" | "hang";
 /**
  * What is done to a session as soon as both peers have joined. close: the initiator is closed with 4500; complain: it is
  * told the error role-taken and closed with 4501; drop: its connection ends without a word; mute: nobody hears ready;
- * lose: the answer is not passed on.
+ * lose: the answer is not passed on; silence: nothing is.
  */
-export type SessionFault = "close" | "complain" | "drop" | "mute" | "lose";
+export type SessionFault = "close" | "complain" | "drop" | "mute" | "lose" | "silence";
 
 export interface Behaviour {
   /** From the second join of a session to its `ready`, in ms. */
