@@ -72,6 +72,7 @@ export class Coordinator {
     } finally {
       for (const timer of timers) clearInterval(timer);
       for (const worker of this.#workers) worker.kill("SIGKILL");
+      await Promise.all(this.#workers.map(({ exited }) => exited));
     }
   }
 
