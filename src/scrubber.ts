@@ -8,6 +8,8 @@
 export const SCRUB_MS = 5_000;
 /** After the last activity: one to free what was in use until then, one for what was in use during that one. */
 const TURNS = 2;
+/** Between two sizes, so that peers are served: one after the other without it, they would wait some 20 ms. */
+const PAUSE_MS = 1;
 /** At least so many blocks of each size are filled, and of no size more bytes: between 15 and 90 ms of work for all. */
 const LEAST_BLOCKS = 1_000;
 const BYTES_OF_A_SIZE = 1_024 * 1_024;
@@ -74,7 +76,7 @@ export class Scrubber {
     Bun.gc(true);
     for (const size of BLOCK_SIZES) {
       fill(size, blocks);
-      await new Promise((resolve) => setImmediate(resolve)); // peers are served in between
+      await Bun.sleep(PAUSE_MS);
     }
     for (const decoy of DECOYS) JSON.parse(decoy);
     /^/.test(""); // the engine keeps the text of the last match

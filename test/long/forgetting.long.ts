@@ -8,7 +8,7 @@ import { Authority } from "../support/certificates.ts";
 import { inTurns } from "../support/crowd.ts";
 import { memoryOf } from "../support/memory.ts";
 import { eventually, measured, secondsSince } from "../support/outside.ts";
-import { command, spawnProgram } from "../support/relay.ts";
+import { command, PURGING, spawnProgram } from "../support/relay.ts";
 import { SDP_LINES, Secrets } from "../support/secrets.ts";
 import { openTunnel } from "../support/tunnel.ts";
 
@@ -16,8 +16,6 @@ const SESSIONS = 1_000;
 const AT_ONCE = 50;
 /** The time that docs/SECURITY.md states: the turn that notices the last end, the one after it, and how long it takes. */
 const FORGOTTEN_MS = 2 * SCRUB_MS + 5_000;
-/** What the unit and the image set: freed memory goes back to the system at once. */
-const PURGING = ["env", "MIMALLOC_PURGE_DELAY=0"];
 /** Of some 127,000 codes, tokens and lines; a few at most were ever found. */
 const MOST_LEFT = 30;
 

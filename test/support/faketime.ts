@@ -31,7 +31,8 @@ export async function spawnUnderFaketime(...args: string[]): Promise<FaketimeRel
   const file = join(folder, "offset");
   const step = (days: number) => writeFileSync(file, `${days < 0 ? "-" : "+"}${Math.abs(days)}d\n`);
   step(0);
-  const process = spawn(command("binary", "--host", "127.0.0.1", "--port", "0", ...args), {
+  // Not locked: libfaketime reads the time from a file, again and again.
+  const process = spawn(command("binary", "--host", "127.0.0.1", "--port", "0", "--sandbox=off", ...args), {
     LD_PRELOAD: LIBRARY ?? "",
     FAKETIME_TIMESTAMP_FILE: file,
     FAKETIME_NO_CACHE: "1",
