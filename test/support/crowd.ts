@@ -51,7 +51,7 @@ export async function spawnWithFiles(openFiles: number): Promise<LimitedRelay> {
   const relay = command("binary", "--host", "127.0.0.1", "--port", "0");
   const process = spawn(["sh", "-c", `ulimit -n ${openFiles} && exec "$@"`, "sh", ...relay]);
   const stderr = new Output(process.stderr);
-  const port = Number(/:(\d+)\n/.exec(await new Output(process.stdout).firstLine())?.[1]);
+  const [, port] = (await new Output(process.stdout).until(/: listening on \S+:(\d+)/)).map(Number);
   if (!port) throw new Error(`the relay did not start: ${stderr.text}`);
   return {
     port,

@@ -40,7 +40,7 @@ export async function spawnUnderFaketime(...args: string[]): Promise<FaketimeRel
     DONT_FAKE_MONOTONIC: "1", // as it is called before version 0.9.9
   });
   const stderr = new Output(process.stderr);
-  const port = Number(/:(\d+)\n/.exec(await new Output(process.stdout).firstLine())?.[1]);
+  const [, port] = (await new Output(process.stdout).until(/: listening on \S+:(\d+)/)).map(Number);
   if (!port) throw new Error(`the relay did not start: ${stderr.text}`);
   const health = () => fetch(`http://127.0.0.1:${port}/health`);
   return {
