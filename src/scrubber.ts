@@ -10,9 +10,12 @@ export const SCRUB_MS = 5_000;
 const TURNS = 2;
 /** Between two sizes, so that peers are served: one after the other without it, they would wait some 20 ms. */
 const PAUSE_MS = 1;
-/** At least so many blocks of each size are filled, and of no size more bytes: between 15 and 90 ms of work for all. */
+/** At least so many blocks of each size are filled, and of no size more bytes. */
 const LEAST_BLOCKS = 1_000;
-const BYTES_OF_A_SIZE = 1_024 * 1_024;
+/** While peers come and go, who take most free blocks themselves and would have to wait: some 5 ms of work for all. */
+const BYTES_WHEN_BUSY = 128 * 1_024;
+/** Once all is quiet: between 15 and 90 ms. */
+const BYTES_WHEN_QUIET = 1_024 * 1_024;
 /** What JavaScriptCore puts before the characters of a string, in the same block. */
 const STRING_HEADER_BYTES = 20;
 /** Larger blocks than these are made of whole pages, which the allocator gives back to the system. */
@@ -68,14 +71,15 @@ export class Scrubber {
    * @param activity a number that changes whenever peers come, go or say something
    */
   async turn(activity: number): Promise<void> {
-    if (activity !== this.#seen) this.#turnsLeft = TURNS;
+    const isQuiet = activity === this.#seen;
+    if (!isQuiet) this.#turnsLeft = TURNS;
     this.#seen = activity;
     if (this.#turnsLeft === 0) return;
     this.#turnsLeft--;
     const blocks = Math.max(LEAST_BLOCKS, activity - this.#doneAt);
     Bun.gc(true);
     for (const size of BLOCK_SIZES) {
-      fill(size, blocks);
+      fill(size, Math.min(blocks, (isQuiet ? BYTES_WHEN_QUIET : BYTES_WHEN_BUSY) / size));
       await Bun.sleep(PAUSE_MS);
     }
     for (const decoy of DECOYS) JSON.parse(decoy);
@@ -89,7 +93,7 @@ export class Scrubber {
 /** Takes the free blocks of a size, writes over them and lets them go. */
 function fill(size: number, blocks: number): void {
   const characters = Buffer.alloc(size - STRING_HEADER_BYTES, "-");
-  Array.from({ length: Math.min(blocks, BYTES_OF_A_SIZE / size) }, () => characters.toString("latin1"));
+  Array.from({ length: Math.ceil(blocks) }, () => characters.toString("latin1"));
 }
 
 /**
