@@ -1,9 +1,8 @@
 /** Errors that nobody expected: what is told of them, and what becomes of the relay. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { describeFailure } from "../src/failure.ts";
 import { expectUndisturbed, newPair } from "./support/client.ts";
-import { newFolder } from "./support/folder.ts";
-import { buildHooked, spawnHooked } from "./support/hooked.ts";
+import { hookedRelays } from "./support/hooked.ts";
 import { scrape } from "./support/metrics.ts";
 import { frame, OP, RawClient } from "./support/raw.ts";
 import type { Outcome } from "./support/relay.ts";
@@ -29,18 +28,12 @@ describe("an error is told", () => {
 });
 
 describe("in the program", () => {
-  let program = "";
-  let folder: Awaited<ReturnType<typeof newFolder>>;
-  beforeAll(async () => {
-    folder = await newFolder();
-    program = await buildHooked(folder.path);
-  });
-  afterAll(() => folder[Symbol.asyncDispose]());
+  const spawnHooked = hookedRelays();
 
   test.each(["message", "ping"] as const)(
     "one while a socket is served ends that socket, is counted, and disturbs nobody else (%s)",
     async (place) => {
-      await using relay = await spawnHooked(program, "--admin=127.0.0.1:0", "--drain=0s");
+      await using relay = await spawnHooked("--admin=127.0.0.1:0", "--drain=0s");
       const pair = await newPair(relay.url);
       const mallory = await RawClient.connect(relay.port);
       await relay.ask({ do: "throw", in: place, message: SECRET });
@@ -56,7 +49,7 @@ describe("in the program", () => {
   );
 
   test("one while a request is answered gives 500 and nothing else", async () => {
-    await using relay = await spawnHooked(program, "--admin=127.0.0.1:0", "--drain=0s");
+    await using relay = await spawnHooked("--admin=127.0.0.1:0", "--drain=0s");
     await relay.ask({ do: "throw", in: "fetch", message: SECRET });
     const response = await relay.get(`/${SECRET}`);
     expect([response.status, await response.text()]).toEqual([500, "Internal error\n"]);
@@ -68,7 +61,7 @@ describe("in the program", () => {
   test.each(["open", "close", "timer", "promise"] as const)(
     "one that leaves the books in doubt, or came from nowhere, makes the relay drain (%s)",
     async (place) => {
-      await using relay = await spawnHooked(program, "--drain=1s");
+      await using relay = await spawnHooked("--drain=1s");
       const pair = await newPair(relay.url);
       const { alice: mallory } = await newPair(relay.url);
       await relay.ask({ do: "throw", in: place, message: SECRET });

@@ -1,5 +1,5 @@
 /** The lock, from inside and from outside: on the program as it is released, with hooks through which a test gets in. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { filterFor, type Instruction } from "../src/sandbox.ts";
@@ -8,7 +8,7 @@ import { expectUndisturbed, newPair } from "./support/client.ts";
 import { judge } from "./support/filter.ts";
 import { newFolder } from "./support/folder.ts";
 import { pathOf } from "./support/fronts.ts";
-import { buildHooked, spawnHooked } from "./support/hooked.ts";
+import { hookedRelays } from "./support/hooked.ts";
 import { ATTEMPTS } from "./support/hooked-attempts.ts";
 import { command, run, spawnProgram, spawnRelay, VARIANTS } from "./support/relay.ts";
 
@@ -17,13 +17,7 @@ const ENOSYS = 38;
 /** What Bun tells without the kernel's name for it. */
 const NAMELESS = ["listen on another port", "connect to somebody", "fetch a page", "start a program"];
 
-let hooked = "";
-let built: Awaited<ReturnType<typeof newFolder>>;
-beforeAll(async () => {
-  built = await newFolder();
-  hooked = await buildHooked(built.path);
-});
-afterAll(() => built[Symbol.asyncDispose]());
+const spawnHooked = hookedRelays();
 
 describe("from inside", () => {
   for (const on of ["main", "worker"] as const) {
@@ -53,7 +47,7 @@ describe("from inside", () => {
     await using folder = await newFolder();
     await writeFile(`${folder.path}/there`, "kept");
     await using victim = await spawnRelay("source", "--sandbox=off");
-    await using relay = await spawnHooked(hooked, `--sandbox=${sandbox}`);
+    await using relay = await spawnHooked(`--sandbox=${sandbox}`);
     const ground = { folder: folder.path, port: victim.port, pid: victim.process.pid };
     const results: [string, unknown][] = [];
     for (const attempt of Object.keys(ATTEMPTS))
@@ -65,7 +59,7 @@ describe("from inside", () => {
   }
 
   async function answersOf(sandbox: string, on: "main" | "worker"): Promise<Record<string, number>> {
-    await using relay = await spawnHooked(hooked, `--sandbox=${sandbox}`);
+    await using relay = await spawnHooked(`--sandbox=${sandbox}`);
     return (await relay.ask({ do: "calls", on })) as Record<string, number>;
   }
 });

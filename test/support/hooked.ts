@@ -1,6 +1,8 @@
 /** Builds and starts the relay with hooks: the program as it is released, which a test can make misbehave. */
+import { afterAll, beforeAll } from "bun:test";
 import { resolve } from "node:path";
 import packageJson from "../../package.json" with { type: "json" };
+import { type Folder, newFolder } from "./folder.ts";
 import type { Command } from "./hooked-main.ts";
 import { ROOT, type RunningRelay, run, spawnProgram } from "./relay.ts";
 
@@ -47,4 +49,19 @@ export async function spawnHooked(program: string, ...args: string[]): Promise<H
       return JSON.parse(answer);
     },
   };
+}
+
+/**
+ * Has the program built before the tests of a file and removed after them.
+ * @returns what starts it with options
+ */
+export function hookedRelays(): (...args: string[]) => Promise<HookedRelay> {
+  let folder: Folder;
+  let program = "";
+  beforeAll(async () => {
+    folder = await newFolder();
+    program = await buildHooked(folder.path);
+  });
+  afterAll(() => folder[Symbol.asyncDispose]());
+  return (...args) => spawnHooked(program, ...args);
 }
