@@ -1,4 +1,4 @@
-# The relay as an image: one binary, glibc and nothing to run besides. test/container.test.ts tries what this promises.
+# The relay as an image: one binary, glibc and nothing to run besides. test/ops/container.test.ts tries what this promises.
 #
 #   docker build -t whisper-signaling .
 #   docker run --read-only --cap-drop ALL --security-opt no-new-privileges -p 8000:8000 whisper-signaling

@@ -10,7 +10,7 @@
  */
 import { resolve } from "node:path";
 import type { Result } from "../src/load/result.ts";
-import { ConfigError, helpFor, type OptionTable, readOptions } from "../src/options.ts";
+import { ConfigError, helpFor, type OptionTable, readOptions } from "../src/program/options.ts";
 import { type Certificate, newCertificate } from "./certificate.ts";
 import { run } from "./command.ts";
 import { type Extent, type Measurement, measurements, type Sample } from "./measurements.ts";

@@ -3,18 +3,18 @@
  * Exit codes: 0 all well, 1 it can't be done here (port in use, check failed), 2 it was asked for wrongly.
  */
 import { version } from "../package.json" with { type: "json" };
-import { type Admin, startAdmin } from "./admin.ts";
-import { check } from "./check.ts";
-import { type Config, inForce, optionsHelp, readConfig } from "./config.ts";
-import { describeFailure } from "./failure.ts";
-import { Log, NAME } from "./log.ts";
-import { Metrics } from "./metrics.ts";
-import { ConfigError } from "./options.ts";
-import { localHost, printed } from "./print.ts";
-import { type Relay, startRelay } from "./relay.ts";
-import { openFileLimit, ResourceReader } from "./resources.ts";
-import { SCRUB_MS, Scrubber } from "./scrubber.ts";
-import { type Certificate, doubtAbout, readCertificate } from "./tls.ts";
+import { type Relay, startRelay } from "./core/relay.ts";
+import { SCRUB_MS, Scrubber } from "./lockdown/scrubber.ts";
+import { type Admin, startAdmin } from "./program/admin.ts";
+import { check } from "./program/check.ts";
+import { type Config, inForce, optionsHelp, readConfig } from "./program/config.ts";
+import { describeFailure } from "./program/failure.ts";
+import { Log, NAME } from "./program/log.ts";
+import { Metrics } from "./program/metrics.ts";
+import { ConfigError } from "./program/options.ts";
+import { localHost, printed } from "./program/print.ts";
+import { openFileLimit, ResourceReader } from "./program/resources.ts";
+import { type Certificate, doubtAbout, readCertificate } from "./program/tls.ts";
 
 const HELP = `${NAME} ${version}: a WebSocket relay through which two WebRTC peers find each other. It stores nothing.
 
@@ -40,7 +40,7 @@ async function serve(config: Config, chosen: Record<string, string>): Promise<vo
   const log = new Log(config.log);
   const { tlsCert, tlsKey } = config;
   const tls = tlsCert !== null && tlsKey !== null ? readCertificate(tlsCert, tlsKey) : null;
-  const sandbox = config.sandbox === "off" ? null : await import("./sandbox.ts");
+  const sandbox = config.sandbox === "off" ? null : await import("./lockdown/sandbox.ts");
 
   const scrubber = await Scrubber.open(tls, (line) => log.warn(line));
   const metrics = new Metrics();

@@ -1,9 +1,9 @@
 /** What the design leans on in Bun itself, so that an upgrade of Bun shows what changed. */
 import { afterEach, expect, test } from "bun:test";
 import type { ServerWebSocket } from "bun";
-import { Client } from "./support/client.ts";
-import { frame, OP, RawClient } from "./support/raw.ts";
-import { until } from "./support/until.ts";
+import { until } from "./support/machines/until.ts";
+import { Client } from "./support/peers/client.ts";
+import { frame, OP, RawClient } from "./support/peers/raw.ts";
 
 type Socket = ServerWebSocket<undefined>;
 interface Handlers {

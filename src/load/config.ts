@@ -2,7 +2,14 @@
  * What the load tester is asked to do: its scenarios and options in one table, read into a plan that its workers
  * understand. Pure: it reads only what it is given.
  */
-import { ConfigError, chosenOptions, helpFor, type OptionTable, readOptions, type ValuesOf } from "../options.ts";
+import {
+  ConfigError,
+  chosenOptions,
+  helpFor,
+  type OptionTable,
+  readOptions,
+  type ValuesOf,
+} from "../program/options.ts";
 import type { TimeName } from "./result.ts";
 
 export const SCENARIOS = {

@@ -17,7 +17,7 @@
  *
  * OP is <, <=, =, >= or >. There are no spaces.
  */
-import { ConfigError } from "../options.ts";
+import { ConfigError } from "../program/options.ts";
 import { amount, cut, duration, percent, ratioOf, size } from "./figures.ts";
 import { COUNTS, type CountName, type Percentiles, type Result, TIMES } from "./result.ts";
 

@@ -5,8 +5,8 @@
  */
 import { closeSync, openSync } from "node:fs";
 import { version } from "../../package.json" with { type: "json" };
-import { ConfigError } from "../options.ts";
-import { openFileLimit } from "../resources.ts";
+import { ConfigError } from "../program/options.ts";
+import { openFileLimit } from "../program/resources.ts";
 import { type Asked, helpText, isPairs, readAsked } from "./config.ts";
 import { Coordinator, RunFailed } from "./coordinator.ts";
 import { Display } from "./display.ts";

@@ -3,10 +3,10 @@
  * their time or after it. Where libfaketime is missing this is skipped, but never under CI.
  */
 import { expect, test } from "bun:test";
-import { Client, expectUndisturbed, newCode, newPair } from "../support/client.ts";
-import { hasFaketime, spawnUnderFaketime } from "../support/faketime.ts";
-import { eventually, measured, secondsSince } from "../support/outside.ts";
-import { frame, OP, RawClient } from "../support/raw.ts";
+import { hasFaketime, spawnUnderFaketime } from "../support/machines/faketime.ts";
+import { eventually, measured, secondsSince } from "../support/machines/outside.ts";
+import { Client, expectUndisturbed, newCode, newPair } from "../support/peers/client.ts";
+import { frame, OP, RawClient } from "../support/peers/raw.ts";
 
 const DAY_MS = 86_400_000;
 /** Where the wall clock goes, in days off the machine's. */

@@ -3,11 +3,19 @@
  * pair must get through, and after each the relay must hold no more than before.
  */
 import { describe, expect, test } from "bun:test";
-import { expectUndisturbed, newCode, newPair } from "../support/client.ts";
-import { askFrom, inTurns, spawnWithFiles } from "../support/crowd.ts";
-import { cpuMs, eventually, measured, openFiles, quantile, residentBytes, secondsSince } from "../support/outside.ts";
-import { frame, OP, RawClient, UPGRADE } from "../support/raw.ts";
-import { type RunningRelay, spawnRelay } from "../support/relay.ts";
+import {
+  cpuMs,
+  eventually,
+  measured,
+  openFiles,
+  quantile,
+  residentBytes,
+  secondsSince,
+} from "../support/machines/outside.ts";
+import { expectUndisturbed, newCode, newPair } from "../support/peers/client.ts";
+import { askFrom, inTurns, spawnWithFiles } from "../support/peers/crowd.ts";
+import { frame, OP, RawClient, UPGRADE } from "../support/peers/raw.ts";
+import { type RunningRelay, spawnRelay } from "../support/relays/relay.ts";
 
 /** Connections that are being opened at one time; the queue of the listener takes 512. */
 const AT_ONCE = 200;

@@ -3,14 +3,14 @@
  * its bytes until it is written over, so a little always may be: how little, docs/SECURITY.md says.
  */
 import { expect, test } from "bun:test";
-import { SCRUB_MS } from "../../src/scrubber.ts";
-import { Authority } from "../support/certificates.ts";
-import { inTurns } from "../support/crowd.ts";
-import { memoryOf } from "../support/memory.ts";
-import { eventually, measured, secondsSince } from "../support/outside.ts";
-import { command, PURGING, spawnProgram } from "../support/relay.ts";
-import { SDP_LINES, Secrets } from "../support/secrets.ts";
-import { openTunnel } from "../support/tunnel.ts";
+import { SCRUB_MS } from "../../src/lockdown/scrubber.ts";
+import { Authority } from "../support/machines/certificates.ts";
+import { memoryOf } from "../support/machines/memory.ts";
+import { eventually, measured, secondsSince } from "../support/machines/outside.ts";
+import { openTunnel } from "../support/machines/tunnel.ts";
+import { SDP_LINES, Secrets } from "../support/marks/secrets.ts";
+import { inTurns } from "../support/peers/crowd.ts";
+import { command, PURGING, spawnProgram } from "../support/relays/relay.ts";
 
 const SESSIONS = 1_000;
 const AT_ONCE = 50;

@@ -4,14 +4,14 @@
  */
 import { expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
-import { ERRORS, type ErrorName, error, PEER_LEFT, PONG, READY } from "../../src/protocol.ts";
-import { Client, expectUndisturbed, newCode, newPair } from "../support/client.ts";
-import { head, MARK, mutant, stream, wellFormed } from "../support/mutants.ts";
-import { framesOf, pour, type Said } from "../support/pour.ts";
-import { Random } from "../support/random.ts";
-import { frame, OP, UPGRADE } from "../support/raw.ts";
-import { printedToTheEnd, spawnRelay } from "../support/relay.ts";
-import { until } from "../support/until.ts";
+import { ERRORS, type ErrorName, error, PEER_LEFT, PONG, READY } from "../../src/core/protocol.ts";
+import { Random } from "../support/machines/random.ts";
+import { until } from "../support/machines/until.ts";
+import { head, MARK, mutant, stream, wellFormed } from "../support/marks/mutants.ts";
+import { Client, expectUndisturbed, newCode, newPair } from "../support/peers/client.ts";
+import { framesOf, pour, type Said } from "../support/peers/pour.ts";
+import { frame, OP, UPGRADE } from "../support/peers/raw.ts";
+import { printedToTheEnd, spawnRelay } from "../support/relays/relay.ts";
 
 const SEED = Number(process.env["FUZZ_SEED"] ?? crypto.getRandomValues(new Uint32Array(1))[0]);
 /** So many mutated inputs are heard out by the relay: text frames, streams of frames and HTTP heads. */

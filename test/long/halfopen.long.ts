@@ -3,11 +3,11 @@
  * peers opposite must hear of it; and a relay that itself stood still must not take it out on anybody.
  */
 import { describe, expect, test } from "bun:test";
-import { Client, expectUndisturbed, newCode, newPair } from "../support/client.ts";
-import { Network } from "../support/netns.ts";
-import { eventually, measured, openFiles, secondsSince } from "../support/outside.ts";
-import { PeerProcess } from "../support/peers.ts";
-import { type RunningRelay, spawnRelay } from "../support/relay.ts";
+import { Network } from "../support/machines/netns.ts";
+import { eventually, measured, openFiles, secondsSince } from "../support/machines/outside.ts";
+import { Client, expectUndisturbed, newCode, newPair } from "../support/peers/client.ts";
+import { PeerProcess } from "../support/peers/peers.ts";
+import { type RunningRelay, spawnRelay } from "../support/relays/relay.ts";
 
 /** Peers that freeze at once, so that every place on the relay's wheel of pings has a chance. */
 const FROZEN = 20;

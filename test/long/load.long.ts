@@ -3,13 +3,13 @@
  * under it, and every scenario against the real one, which has to agree with it on what happened.
  */
 import { describe, expect, test } from "bun:test";
-import { Authority } from "../support/certificates.ts";
-import { FakeRelay } from "../support/fake-relay.ts";
-import { expectDelay, expectStall, expectWhole } from "../support/load-checks.ts";
-import { isRunning, LoadRun, load } from "../support/load-run.ts";
-import { counted, scrape } from "../support/metrics.ts";
-import { eventually, measured, openFiles } from "../support/outside.ts";
-import { spawnRelay, VARIANTS } from "../support/relay.ts";
+import { Authority } from "../support/machines/certificates.ts";
+import { expectDelay, expectStall, expectWhole } from "../support/machines/load-checks.ts";
+import { isRunning, LoadRun, load } from "../support/machines/load-run.ts";
+import { counted, scrape } from "../support/machines/metrics.ts";
+import { eventually, measured, openFiles } from "../support/machines/outside.ts";
+import { FakeRelay } from "../support/relays/fake-relay.ts";
+import { spawnRelay, VARIANTS } from "../support/relays/relay.ts";
 
 const MILLI = 1_000;
 /** What --duration says where a run ends when it is made to. */

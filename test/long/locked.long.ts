@@ -1,9 +1,9 @@
 /** A locked relay under load for a minute: it grows to 10,000 peers, loses none, drains, and says nothing. */
 import { expect, test } from "bun:test";
 import { resolve } from "node:path";
-import { scrape } from "../support/metrics.ts";
-import { measured, residentBytes } from "../support/outside.ts";
-import { ROOT, run, spawnRelay } from "../support/relay.ts";
+import { scrape } from "../support/machines/metrics.ts";
+import { measured, residentBytes } from "../support/machines/outside.ts";
+import { ROOT, run, spawnRelay } from "../support/relays/relay.ts";
 
 const LOAD = resolve(ROOT, "dist/whisper-load");
 /** Well below the limit of open files of the relay, and of each process that makes the load. */

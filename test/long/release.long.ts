@@ -7,10 +7,10 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/pr
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import packageJson from "../../package.json" with { type: "json" };
-import { type Outcome, Output, ROOT, run, spawn } from "../support/relay.ts";
+import { type Outcome, Output, ROOT, run, spawn } from "../support/relays/relay.ts";
 
 /** All that a release is made from. */
-const SOURCES = ["package.json", "src", "deploy/release.ts"];
+const SOURCES = ["package.json", "src", "release/release.ts"];
 const PREFIX = `${packageJson.name}-${packageJson.version}`;
 const NATIVE = process.arch === "arm64" ? "linux-arm64" : "linux-x64";
 const BINARIES = [`${PREFIX}-${NATIVE}`, `${PREFIX}-windows-x64.exe`];

@@ -4,10 +4,10 @@
  * wrong relay is told to come back.
  */
 import { expect, test } from "bun:test";
-import { Random } from "../support/random.ts";
-import { spawnRelay } from "../support/relay.ts";
-import { holdSession, Tally } from "../support/returning.ts";
-import { until } from "../support/until.ts";
+import { Random } from "../support/machines/random.ts";
+import { until } from "../support/machines/until.ts";
+import { holdSession, Tally } from "../support/peers/returning.ts";
+import { spawnRelay } from "../support/relays/relay.ts";
 
 const RESTARTS = 10;
 const DRAIN_MS = 30_000;

@@ -3,7 +3,6 @@
  * and then the relay; what may wait there is little, and nobody else may feel it. Loopback has no rates or quotas.
  */
 import { describe, expect, test } from "bun:test";
-import { newCode, newPair, type Pair } from "../support/client.ts";
 import {
   eventually,
   highestDuring,
@@ -12,10 +11,11 @@ import {
   quantile,
   residentBytes,
   secondsSince,
-} from "../support/outside.ts";
-import { PeerProcess } from "../support/peers.ts";
-import { Reader } from "../support/reader.ts";
-import { type RunningRelay, spawnRelay } from "../support/relay.ts";
+} from "../support/machines/outside.ts";
+import { newCode, newPair, type Pair } from "../support/peers/client.ts";
+import { PeerProcess } from "../support/peers/peers.ts";
+import { Reader } from "../support/peers/reader.ts";
+import { type RunningRelay, spawnRelay } from "../support/relays/relay.ts";
 
 /** Far more than what the kernels take, 4 to 10 MB, so that a relay without a limit would be seen to grow. */
 const FLOOD = { messages: 1_000, bytes: 60 * 1_024 };

@@ -5,13 +5,13 @@
 
 import { heapStats } from "bun:jsc";
 import { expect, test } from "bun:test";
-import { readConfig } from "../../src/config.ts";
-import { Metrics } from "../../src/metrics.ts";
-import { startRelay } from "../../src/relay.ts";
-import { killed, type Place, QUICK, SLOW } from "../support/endings.ts";
-import { failed } from "../support/failed.ts";
-import { eventually, measured, openFiles, residentBytes } from "../support/outside.ts";
-import { command, PURGING, spawnProgram } from "../support/relay.ts";
+import { startRelay } from "../../src/core/relay.ts";
+import { readConfig } from "../../src/program/config.ts";
+import { Metrics } from "../../src/program/metrics.ts";
+import { killed, type Place, QUICK, SLOW } from "../support/machines/endings.ts";
+import { failed } from "../support/machines/failed.ts";
+import { eventually, measured, openFiles, residentBytes } from "../support/machines/outside.ts";
+import { command, PURGING, spawnProgram } from "../support/relays/relay.ts";
 
 const TIMES = ["--join-timeout", "1s", "--session-ttl", "3s"];
 const CYCLES = 8;

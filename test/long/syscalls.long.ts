@@ -5,12 +5,12 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { REFUSED } from "../../src/syscalls.ts";
-import { expectUndisturbed, newPair, type Pair } from "../support/client.ts";
-import { newFolder } from "../support/folder.ts";
-import { pathOf, writeCertificate } from "../support/fronts.ts";
-import { command, ROOT, run } from "../support/relay.ts";
-import { type Call, trace } from "../support/strace.ts";
+import { REFUSED } from "../../src/lockdown/syscalls.ts";
+import { newFolder } from "../support/machines/folder.ts";
+import { pathOf, writeCertificate } from "../support/machines/fronts.ts";
+import { type Call, trace } from "../support/machines/strace.ts";
+import { expectUndisturbed, newPair, type Pair } from "../support/peers/client.ts";
+import { command, ROOT, run } from "../support/relays/relay.ts";
 
 const PAIRS = 1_000;
 /** Pairs that are made at a time. */

@@ -1,0 +1,65 @@
+/**
+ * The listener for the operator, apart from the public port: whether the relay lives, whether it should get traffic,
+ * and its metrics. Off unless switched on, and meant for an address that strangers can't reach. It takes nothing from
+ * a request but its method and path.
+ */
+import type { Status } from "../web/http.ts";
+
+/** What /readyz says; only the first is a yes. */
+const READINESS = ["ok", "crowded", "degraded", "draining", "starting"] as const;
+export type Readiness = (typeof READINESS)[number];
+
+export interface AdminSources {
+  status(): Status | "starting";
+  /** Whether the relay has more peers than it should be sent. */
+  isCrowded(): boolean;
+  /** Prometheus text; it may be asked before the relay has started. */
+  metrics(): string;
+}
+
+export interface Admin {
+  readonly address: string;
+  stop(): Promise<void>;
+}
+
+/** Starts the listener. Throws where the address can't be listened on, as Bun.serve does. */
+export function startAdmin(hostname: string, port: number, sources: AdminSources): Admin {
+  const plain = (text: string, status = 200) =>
+    new Response(`${text}\n`, { status, headers: { "Cache-Control": "no-store" } });
+  const server = Bun.serve({
+    hostname,
+    port,
+    development: false,
+    reusePort: false, // always said, because `development: false` alone turns it on
+    maxRequestBodySize: 1_024,
+    error: () => plain("Internal error", 500),
+    routes: {
+      "/livez": { GET: () => plain("ok") },
+      "/readyz": {
+        GET() {
+          const readiness = readinessOf(sources);
+          return plain(readiness, readiness === "ok" ? 200 : 503);
+        },
+      },
+      "/metrics": {
+        GET: () =>
+          new Response(sources.metrics() + writeReadiness(readinessOf(sources)), {
+            headers: { "Content-Type": "text/plain; version=0.0.4; charset=utf-8", "Cache-Control": "no-store" },
+          }),
+      },
+    },
+    fetch: () => plain("Not found", 404),
+  });
+  return { address: server.url.origin, stop: () => server.stop(true) };
+}
+
+function readinessOf(sources: AdminSources): Readiness {
+  const status = sources.status();
+  return status === "ok" && sources.isCrowded() ? "crowded" : status;
+}
+
+/** The same as a metric: 1 for what is so, 0 for the rest. */
+function writeReadiness(readiness: Readiness): string {
+  const rows = READINESS.map((state) => `whisper_readiness{state="${state}"} ${Number(state === readiness)}\n`);
+  return `# HELP whisper_readiness What /readyz says.\n# TYPE whisper_readiness gauge\n${rows.join("")}`;
+}

@@ -1,0 +1,253 @@
+/**
+ * What an operator may know: counts, never who. Owns every counter and histogram and writes them in the Prometheus
+ * text format (version 0.0.4). The sets of labels are closed and all their rows exist from the start; no label, name
+ * or value is ever taken from what a peer sent.
+ */
+import { ERRORS, type ErrorName, type RelayedMessage } from "../core/protocol.ts";
+
+/** How a session ended. `paired`: an answer was relayed; the others are the reasons why none was. */
+export type Mood = "paired" | "lonely" | "crowded" | "expired" | "lost";
+
+/** How an upgrade went; the refusals are those of docs/PROTOCOL.md, "HTTP". */
+export type UpgradeResult = "taken" | "malformed" | "origin" | "address" | "at-capacity" | "draining";
+
+/** What is noted of a session while it lives, in ms of the caller's clock. */
+export interface Story {
+  readonly beganAt: number;
+  readyAt: number | null;
+  isAnswered: boolean;
+  isCrowded: boolean;
+}
+
+/** What is so now; see Relay.gauges. */
+export interface Gauges {
+  readonly sockets: number;
+  readonly notJoined: number;
+  readonly probing: number;
+  readonly sessions: number;
+  readonly seatsHeld: number;
+}
+
+/** What the process uses and may use; null where this system doesn't tell. */
+export interface Resources {
+  readonly residentBytes: number | null;
+  readonly cpuSeconds: number | null;
+  readonly openFiles: number | null;
+  readonly maxFiles: number | null;
+  /** In seconds since 1970. */
+  readonly startedAt: number | null;
+}
+
+/** A counter for each of a closed set of labels. */
+class Counters<Label extends string> {
+  readonly #counts: Map<Label, number>;
+
+  constructor(labels: readonly Label[]) {
+    this.#counts = new Map(labels.map((label) => [label, 0]));
+  }
+
+  add(label: Label, by = 1): void {
+    this.#counts.set(label, (this.#counts.get(label) ?? 0) + by);
+  }
+
+  rows(): [Label, number][] {
+    return [...this.#counts];
+  }
+
+  get sum(): number {
+    return this.#counts.values().reduce((sum, count) => sum + count, 0);
+  }
+}
+
+/** Cumulative buckets, as Prometheus counts them. */
+class Histogram {
+  readonly #bounds: readonly number[];
+  readonly #counts: number[];
+  #sum = 0;
+  #count = 0;
+
+  /** @param bounds upper bounds in seconds, ascending */
+  constructor(bounds: readonly number[]) {
+    this.#bounds = bounds;
+    this.#counts = bounds.map(() => 0);
+  }
+
+  /** @param ms a time that was measured */
+  observe(ms: number): void {
+    const seconds = ms / 1_000;
+    this.#sum += seconds;
+    this.#count++;
+    const bucket = this.#bounds.findIndex((bound) => seconds <= bound);
+    if (bucket >= 0) this.#counts[bucket] = (this.#counts[bucket] ?? 0) + 1;
+  }
+
+  write(name: string, help: string): string {
+    let below = 0;
+    const rows = this.#bounds.map((bound, i) => {
+      below += this.#counts[i] ?? 0;
+      return `${name}_bucket{le="${bound}"} ${below}\n`;
+    });
+    const ends = `${name}_bucket{le="+Inf"} ${this.#count}\n${name}_sum ${this.#sum}\n${name}_count ${this.#count}\n`;
+    return `# HELP ${name} ${help}\n# TYPE ${name} histogram\n${rows.join("")}${ends}`;
+  }
+}
+
+const MOODS = ["paired", "lonely", "crowded", "expired", "lost"] as const satisfies Mood[];
+const UPGRADES = [
+  "taken",
+  "malformed",
+  "origin",
+  "address",
+  "at-capacity",
+  "draining",
+] as const satisfies UpgradeResult[];
+const RELAYED = ["offer", "answer", "ice-candidate"] as const satisfies RelayedMessage["type"][];
+/** A handshake takes a tenth of a second, a person who types a code minutes. */
+const WAITS = [0.1, 0.5, 1, 5, 10, 30, 60, 120, 300, 600];
+const LAGS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5];
+
+export class Metrics {
+  readonly upgrades = new Counters<UpgradeResult>(UPGRADES);
+  readonly #errors = new Counters(Object.keys(ERRORS) as ErrorName[]);
+  readonly #closes = new Counters<ErrorName | "left" | "lost" | "silent">([
+    ...(Object.keys(ERRORS) as ErrorName[]).filter((name) => ERRORS[name].close !== null),
+    ...(["left", "lost", "silent"] as const),
+  ]);
+  readonly #messages = new Counters<RelayedMessage["type"]>(RELAYED);
+  readonly #bytes = new Counters<RelayedMessage["type"]>(RELAYED);
+  readonly #moods = new Counters<Mood>(MOODS);
+  readonly #toReady = new Histogram(WAITS);
+  readonly #toAnswer = new Histogram(WAITS);
+  readonly #lag = new Histogram(LAGS);
+  #differences = 0;
+  #internalErrors = 0;
+
+  /** Grows whenever a peer has come, gone or been heard by another. */
+  get activity(): number {
+    return this.upgrades.sum + this.#closes.sum + this.#messages.sum;
+  }
+
+  /** A peer was told no. */
+  refused(name: ErrorName): void {
+    this.#errors.add(name);
+  }
+
+  /**
+   * A socket has closed: by a refusal, or as `code` says (RFC 6455, section 7.4). 1006 is no close frame at all, and
+   * what Bun gives where it ended a socket itself: a frame that breaks RFC 6455, a message it would not even read.
+   */
+  closed(refusal: ErrorName | "silent" | null, code: number): void {
+    this.#closes.add(refusal ?? (code === 1006 ? "lost" : "left"));
+  }
+
+  /** A message of so many bytes was passed on. */
+  relayed(story: Story, type: RelayedMessage["type"], bytes: number, now: number): void {
+    this.#messages.add(type);
+    this.#bytes.add(type, bytes);
+    if (type !== "answer" || story.isAnswered) return;
+    story.isAnswered = true;
+    this.#toAnswer.observe(now - (story.readyAt ?? now));
+  }
+
+  /** Both seats of a session are held. */
+  ready(story: Story, now: number): void {
+    if (story.readyAt !== null) return;
+    story.readyAt = now;
+    this.#toReady.observe(now - story.beganAt);
+  }
+
+  /** A session is over. */
+  ended(story: Story, isExpired: boolean): void {
+    this.#moods.add(moodOf(story, isExpired));
+  }
+
+  /** A sweep came so many ms late, and found so many differences. */
+  swept(lagMs: number, differences: number): void {
+    this.#lag.observe(lagMs);
+    this.#differences += differences;
+  }
+
+  /** An error came that nobody expected. */
+  failed(): void {
+    this.#internalErrors++;
+  }
+
+  /** All of it, as Prometheus text; `gauges` and `resources` are what is so now. */
+  write(
+    gauges: Gauges,
+    resources: Resources,
+    program: { version: string; bun: string; isLocked: boolean },
+    tlsSecondsLeft: number | null,
+  ): string {
+    const { sockets, notJoined, probing, sessions, seatsHeld } = gauges;
+    const paired = seatsHeld - sessions;
+    const waiting = sessions - paired;
+    const total = (name: string, help: string, label: string, counters: Counters<string>) =>
+      family(name, "counter", help, label, counters.rows());
+    return [
+      family("whisper_peers", "gauge", "Connected peers by state.", "state", [
+        ["not-joined", notJoined],
+        ["probing", probing],
+        ["waiting", waiting],
+        ["paired", 2 * paired],
+      ]),
+      single("whisper_sockets", "gauge", "Open WebSockets; the self-check compares them with the peers.", sockets),
+      family("whisper_sessions", "gauge", "Sessions by state.", "state", [
+        ["waiting", waiting],
+        ["paired", paired],
+      ]),
+      total("whisper_upgrades_total", "Upgrades by result.", "result", this.upgrades),
+      total("whisper_errors_total", "Errors told to peers, by name.", "error", this.#errors),
+      total("whisper_closes_total", "Closed sockets by reason.", "reason", this.#closes),
+      total("whisper_messages_relayed_total", "Messages passed on, by type.", "type", this.#messages),
+      total("whisper_bytes_relayed_total", "Bytes passed on, by type of message.", "type", this.#bytes),
+      total("whisper_session_outcomes_total", "Ended sessions by mood.", "mood", this.#moods),
+      this.#toReady.write("whisper_time_to_ready_seconds", "From the first join of a session to both seats held."),
+      this.#toAnswer.write("whisper_time_to_answer_seconds", "From both seats held to the first answer."),
+      this.#lag.write("whisper_event_loop_lag_seconds", "How late the sweep of each second came."),
+      single(
+        "whisper_self_check_differences_total",
+        "counter",
+        "Differences found by the self-check.",
+        this.#differences,
+      ),
+      single("whisper_internal_errors_total", "counter", "Errors that nobody expected.", this.#internalErrors),
+      single(
+        "whisper_sandbox_locked",
+        "gauge",
+        "1 where the kernel refuses this process files, programs and calls out.",
+        Number(program.isLocked),
+      ),
+      single(
+        "whisper_tls_certificate_expiry_seconds",
+        "gauge",
+        "Seconds until the certificate that is served expires.",
+        tlsSecondsLeft,
+      ),
+      single("process_resident_memory_bytes", "gauge", "Resident memory.", resources.residentBytes),
+      single("process_cpu_seconds_total", "counter", "User and system time.", resources.cpuSeconds),
+      single("process_open_fds", "gauge", "Open files.", resources.openFiles),
+      single("process_max_fds", "gauge", "Limit of open files.", resources.maxFiles),
+      single("process_start_time_seconds", "gauge", "When the process began, since 1970.", resources.startedAt),
+      "# HELP whisper_build_info What runs here.\n# TYPE whisper_build_info gauge\n",
+      `whisper_build_info{version="${program.version}",bun="${program.bun}"} 1\n`,
+    ].join("");
+  }
+}
+
+/** The first that holds: an answer came; time ran out; a third peer was turned away; nobody came; or somebody did. */
+function moodOf(story: Story, isExpired: boolean): Mood {
+  if (story.isAnswered) return "paired";
+  if (isExpired) return "expired";
+  if (story.isCrowded) return "crowded";
+  return story.readyAt === null ? "lonely" : "lost";
+}
+
+function single(name: string, type: string, help: string, value: number | null): string {
+  return value === null ? "" : family(name, type, help, null, [["", value]]);
+}
+
+function family(name: string, type: string, help: string, label: string | null, rows: [string, number][]): string {
+  const lines = rows.map(([value, count]) => `${name}${label === null ? "" : `{${label}="${value}"}`} ${count}\n`);
+  return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join("")}`;
+}

@@ -1,0 +1,205 @@
+/**
+ * How options are written and read: kinds, units, bounds, flags and environment. A program gives its table; help text
+ * and the errors of a bad start are made from it, so none of them can drift. Pure: it reads only what it is given.
+ */
+import { type Cidr, parseCidr } from "../core/addresses.ts";
+
+/** How a value is written; numbers have units, lists are repeated flags or one text with commas. */
+const KINDS = {
+  text: "an address to listen on",
+  switch: "on or off",
+  file: "a file",
+  endpoint: "HOST:PORT, such as 127.0.0.1:9000, or off",
+  choice: "",
+  cidrs: "an address or a range such as 10.0.0.0/8, or none",
+  origins: "an origin such as https://example.org",
+  list: "a text, or none",
+  count: { "": 1 },
+  ms: { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 },
+  bytes: { B: 1, KiB: 1_024, MiB: 1_048_576 },
+} as const;
+type NumberKind = "count" | "ms" | "bytes";
+
+export interface NumberOption {
+  readonly flag: string;
+  readonly kind: NumberKind;
+  /** As an operator would write it; bounds are inclusive. */
+  readonly default: string;
+  readonly min: string;
+  readonly max: string;
+  readonly what: string;
+}
+export interface ChoiceOption {
+  readonly flag: string;
+  readonly kind: "choice";
+  readonly choices: readonly string[];
+  readonly default: string;
+  readonly what: string;
+}
+export interface OtherOption {
+  readonly flag: string;
+  readonly kind: Exclude<keyof typeof KINDS, NumberKind | "choice">;
+  readonly default: string;
+  readonly what: string;
+}
+export type Option = NumberOption | ChoiceOption | OtherOption;
+export type OptionTable = Readonly<Record<string, Option>>;
+/** The environment, or as much of it as is given. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+interface Values {
+  text: string;
+  switch: boolean;
+  file: string | null;
+  endpoint: Endpoint | null;
+  cidrs: readonly Cidr[];
+  origins: readonly string[];
+  list: readonly string[];
+  count: number;
+  ms: number;
+  bytes: number;
+}
+export interface Endpoint {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** What a table's options are read as: durations in ms, sizes in bytes; no origins means any. */
+export type ValuesOf<T extends OptionTable> = {
+  [K in keyof T]: T[K] extends ChoiceOption ? T[K]["choices"][number] : Values[Exclude<T[K]["kind"], "choice">];
+};
+
+/** A start that can't be: its message is one line that names the option, the value and the bounds. */
+export class ConfigError extends Error {}
+
+/** The environment variable that sets the option of `flag`: WHISPER_SESSION_TTL for --session-ttl. */
+export function environmentName(flag: string): string {
+  return `WHISPER_${flag.slice(2).toUpperCase().replaceAll("-", "_")}`;
+}
+
+/**
+ * Reads the options of `table`; a flag (`--port 80` or `--port=80`) wins over the environment, which wins over the
+ * default.
+ * @throws ConfigError for an unknown option or a value that is missing, malformed or out of bounds
+ */
+export function readOptions<T extends OptionTable>(table: T, args: readonly string[], env: Environment): ValuesOf<T> {
+  const given = readFlags(table, args);
+  const values: Record<string, unknown> = {};
+  for (const [key, option] of Object.entries(table)) {
+    const name = environmentName(option.flag);
+    const flagged = given.get(option.flag);
+    const text = flagged ?? env[name] ?? option.default;
+    values[key] = readValue(flagged === undefined && env[name] !== undefined ? name : option.flag, text, option);
+  }
+  return values as ValuesOf<T>;
+}
+
+function readFlags(table: OptionTable, args: readonly string[]): Map<string, string> {
+  const options = new Map(Object.values(table).map((option) => [option.flag, option]));
+  const given = new Map<string, string>();
+  for (let i = 0; i < args.length; i++) {
+    const [, flag = "", , inline] = /^(--?[^=]*)(=(.*))?$/s.exec(args[i] ?? "") ?? [];
+    const option = options.get(flag);
+    if (!option) throw new ConfigError(`unknown option ${shown(args[i] ?? "")}; --help lists them`);
+    const before = given.get(flag);
+    if (before !== undefined && separator(option) === null) throw new ConfigError(`${flag} is given twice`);
+    const value = inline ?? (option.kind === "switch" ? "on" : args[++i]);
+    if (value === undefined) throw new ConfigError(`${flag} needs a value`);
+    given.set(flag, before === undefined ? value : `${before}${separator(option)}${value}`);
+  }
+  return given;
+}
+
+/** What stands between the values of an option that may be repeated; null for one that may not. */
+function separator({ kind }: Option): string | null {
+  if (kind === "list") return "\n"; // a text may hold commas
+  return kind === "cidrs" || kind === "origins" ? "," : null;
+}
+
+function isNumber(option: Option): option is NumberOption {
+  return typeof KINDS[option.kind] === "object";
+}
+
+function readValue(name: string, text: string, option: Option): unknown {
+  const value = isNumber(option)
+    ? readNumber(text, option)
+    : option.kind === "choice"
+      ? option.choices.find((choice) => choice === text)
+      : readOther(text, option);
+  if (value === undefined) throw new ConfigError(`${name} ${shown(text)} is not ${expected(option)}`);
+  return value;
+}
+
+function readNumber(text: string, { kind, min, max }: NumberOption): number | undefined {
+  const value = quantity(text, kind);
+  return value >= quantity(min, kind) && value <= quantity(max, kind) ? value : undefined;
+}
+
+/** "10m" in ms, "64KiB" in bytes, "8000" as it is; NaN where it is none of that. */
+function quantity(text: string, kind: NumberKind): number {
+  const [, digits, unit = "?"] = /^(\d{1,15})([A-Za-z]*)$/.exec(text) ?? [];
+  return Number(digits) * (new Map(Object.entries(KINDS[kind])).get(unit) ?? Number.NaN);
+}
+
+function readOther(text: string, { kind }: OtherOption): unknown {
+  const items = text.split(",").map((item) => item.trim());
+  switch (kind) {
+    case "text":
+      return text === "" || /\s/.test(text) ? undefined : text;
+    case "file":
+      return text === "" ? undefined : text === "off" ? null : text;
+    case "endpoint":
+      return text === "off" ? null : readEndpoint(text);
+    case "switch":
+      return text === "on" || (text === "off" ? false : undefined);
+    case "cidrs": {
+      const ranges = text === "none" ? [] : items.map(parseCidr);
+      return ranges.includes(null) ? undefined : ranges;
+    }
+    case "origins":
+      if (text === "any") return [];
+      return items.every((item) => URL.parse(item)?.origin === item) ? items : undefined;
+    case "list":
+      return text === "none" ? [] : text.split("\n");
+  }
+}
+
+function readEndpoint(text: string): Endpoint | undefined {
+  const [, host = "", digits = ""] = /^\[?([^\s\]]+?)\]?:(\d{1,5})$/.exec(text) ?? [];
+  return host === "" || Number(digits) > 65_535 ? undefined : { host, port: Number(digits) };
+}
+
+/** What a value has to be, for the message that refuses another. */
+function expected(option: Option): string {
+  if (option.kind === "choice") return option.choices.join(" or ");
+  if (!isNumber(option)) return KINDS[option.kind];
+  const units = Object.keys(KINDS[option.kind]).filter(Boolean);
+  const unit = units.length > 0 ? ` with a unit (${units.join(", ")})` : "";
+  return `a whole number${unit} from ${option.min} to ${option.max}`;
+}
+
+/** A value as it may stand in a one-line message: quoted, no control characters, not endless. */
+function shown(text: string): string {
+  return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
+}
+
+/** The options of `table` that are set, as flags without their dashes. */
+export function chosenOptions(table: OptionTable, args: readonly string[], env: Environment): Record<string, string> {
+  const given = readFlags(table, args);
+  const chosen = Object.values(table).flatMap(({ flag }): [string, string][] => {
+    const value = given.get(flag) ?? env[environmentName(flag)];
+    return value === undefined ? [] : [[flag.slice(2), value]];
+  });
+  return Object.fromEntries(chosen);
+}
+
+/** A table of options as --help prints it, with the variables of a program that reads them. */
+export function helpFor(table: OptionTable, hasEnvironment = true): string {
+  return Object.values(table)
+    .map((option) => {
+      const bounds = isNumber(option) ? `, ${option.min} to ${option.max}` : "";
+      const names = `  ${option.flag.padEnd(18)}${hasEnvironment ? environmentName(option.flag) : ""}`.trimEnd();
+      return `${names}\n      ${option.what} (${option.default}${bounds})\n`;
+    })
+    .join("");
+}

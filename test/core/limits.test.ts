@@ -1,0 +1,217 @@
+import { describe, expect, test } from "bun:test";
+import { clientAddress, isIn, parseAddress, parseCidr } from "../../src/core/addresses.ts";
+import { AddressTable, Bucket } from "../../src/core/limits.ts";
+import { readConfig } from "../../src/program/config.ts";
+import { Metrics } from "../../src/program/metrics.ts";
+import { Door, EXEMPT } from "../../src/web/http.ts";
+
+const ranges = (...texts: string[]) => readConfig(["--trust-proxy", texts.join()], {}).trustProxy;
+const address = (text: string) => parseAddress(text) ?? [];
+
+describe("an address", () => {
+  test.each([
+    ["192.0.2.1", [0, 0, 0, 0, 0, 0xffff, 0xc000, 0x0201]],
+    ["::ffff:192.0.2.1", [0, 0, 0, 0, 0, 0xffff, 0xc000, 0x0201]],
+    ["::FFFF:c000:201", [0, 0, 0, 0, 0, 0xffff, 0xc000, 0x0201]],
+    ["192.0.2.1:8080", [0, 0, 0, 0, 0, 0xffff, 0xc000, 0x0201]],
+    ["::", [0, 0, 0, 0, 0, 0, 0, 0]],
+    ["::1", [0, 0, 0, 0, 0, 0, 0, 1]],
+    ["[2001:DB8::0001]:443", [0x2001, 0xdb8, 0, 0, 0, 0, 0, 1]],
+    ["2001:db8:1:2:3:4:5:6", [0x2001, 0xdb8, 1, 2, 3, 4, 5, 6]],
+    ["fe80::1%eth0", [0xfe80, 0, 0, 0, 0, 0, 0, 1]],
+    [" 192.0.2.1 ", [0, 0, 0, 0, 0, 0xffff, 0xc000, 0x0201]],
+  ])("%j is read", (text, groups) => {
+    expect(parseAddress(text)).toEqual(groups);
+  });
+
+  test.each([
+    "",
+    "localhost",
+    "256.0.0.1",
+    "1.2.3",
+    "1.2.3.4.5",
+    "1::2::3",
+    "1:2:3:4:5:6:7",
+    "1:2:3:4:5:6:7:8:9",
+    "12345::",
+    ":::",
+    "g::",
+    "1:2:3:4:5:6:7::8",
+    "unknown",
+    "_hidden",
+    "127.0.0.1, 10.0.0.1",
+  ])("%j is none", (text) => {
+    expect(parseAddress(text)).toBeNull();
+  });
+
+  test.each([
+    ["10.0.0.0/8", "10.255.255.255", "11.0.0.0"],
+    ["192.0.2.1", "192.0.2.1", "192.0.2.2"],
+    ["0.0.0.0/0", "255.1.2.3", "::1"],
+    ["::/0", "1.2.3.4", null],
+    ["2001:db8::/33", "2001:db8:7fff::1", "2001:db8:8000::1"],
+    ["::ffff:10.0.0.0/8", "10.1.1.1", "11.1.1.1"],
+    ["127.0.0.0/8", "::ffff:127.1.2.3", "::1"],
+  ])("%s holds %s and not %p", (range, inside, outside) => {
+    expect(isIn(address(inside), ranges(range))).toBeTrue();
+    if (outside !== null) expect(isIn(address(outside), ranges(range))).toBeFalse();
+  });
+
+  test.each(["10.0.0.0/33", "::/129", "10.0.0.0/", "/8", "10.0.0.0/8/8", "10.0.0.0/-1", ""])(
+    "%j is no range",
+    (text) => {
+      expect(parseCidr(text)).toBeNull();
+    },
+  );
+});
+
+describe("behind a proxy", () => {
+  const trusted = ranges("10.0.0.0/8", "127.0.0.1");
+  const client = (remote: string, header: string) => clientAddress(address(remote), header, trusted);
+
+  test("the header is read from the right, past trusted proxies, and no further than they are trusted", () => {
+    expect(client("10.0.0.1", "203.0.113.9")).toEqual(address("203.0.113.9"));
+    expect(client("10.0.0.1", "6.6.6.6, 203.0.113.9")).toEqual(address("203.0.113.9"));
+    expect(client("10.0.0.1", "6.6.6.6, 203.0.113.9, 10.0.0.2")).toEqual(address("203.0.113.9"));
+    expect(client("10.0.0.1", "127.0.0.1, 203.0.113.9,10.0.0.2 , 127.0.0.1")).toEqual(address("203.0.113.9"));
+    expect(client("10.0.0.1", "10.0.0.3, 10.0.0.2")).toEqual(address("10.0.0.3"));
+  });
+
+  test("from one that is not trusted it is not read at all", () => {
+    expect(client("203.0.113.1", "6.6.6.6")).toEqual(address("203.0.113.1"));
+  });
+
+  test("what is no address ends the reading", () => {
+    expect(client("10.0.0.1", "6.6.6.6, unknown, 10.0.0.2")).toEqual(address("10.0.0.2"));
+    expect(client("10.0.0.1", "")).toEqual(address("10.0.0.1"));
+    expect(client("10.0.0.1", ",".repeat(10_000))).toEqual(address("10.0.0.1"));
+  });
+});
+
+describe("a bucket", () => {
+  /** How many of `asked` tokens it gives at `now`, one at a time. */
+  function give(bucket: Bucket, start: number, now: number, asked: number): { given: number; fullAt: number } {
+    let [given, fullAt] = [0, start];
+    for (; given < asked; given++) {
+      const next = bucket.take(fullAt, now, 1);
+      if (bucket.overdrawnMs(next, now) > 0) break;
+      fullAt = next;
+    }
+    return { given, fullAt };
+  }
+
+  test("gives its burst and then what comes back, and says when", () => {
+    const bucket = new Bucket(20, 100);
+    const { given, fullAt } = give(bucket, 0, 1_000, 1_000);
+    expect(given).toBe(100);
+    expect(bucket.overdrawnMs(bucket.take(fullAt, 1_000, 1), 1_000)).toBe(50);
+    expect(give(bucket, fullAt, 1_049, 1_000).given).toBe(0);
+    expect(give(bucket, fullAt, 1_050, 1_000).given).toBe(1);
+    expect(give(bucket, fullAt, 2_000, 1_000).given).toBe(20);
+    expect(give(bucket, fullAt, 1_000_000, 1_000).given).toBe(100);
+  });
+});
+
+describe("the table of addresses", () => {
+  test("counts connections at once, and gives their places back", () => {
+    const table = new AddressTable(3, new Bucket(1_000, 1_000), 7);
+    const place = table.place(address("192.0.2.1"));
+    expect([1, 2, 3].map(() => table.enter(place, 0))).toEqual([0, 0, 0]);
+    expect(table.enter(place, 0)).toBeGreaterThan(0);
+    table.exit(place);
+    expect(table.enter(place, 0)).toBe(0);
+  });
+
+  test("a refused connection is not counted, in neither way", () => {
+    const table = new AddressTable(10, new Bucket(1, 2), 7);
+    const place = table.place(address("192.0.2.1"));
+    expect([0, 0, 0, 0].map((at) => table.enter(place, at))).toEqual([0, 0, 1_000, 1_000]);
+    expect(table.enter(place, 1_000)).toBe(0);
+  });
+
+  test("an abuse is paid for by the address and not by the connection", () => {
+    const table = new AddressTable(10, new Bucket(1, 10), 7);
+    const place = table.place(address("192.0.2.1"));
+    table.enter(place, 0);
+    table.charge(place, 0, 10);
+    table.exit(place);
+    expect(table.enter(place, 0)).toBe(2_000);
+  });
+
+  test("IPv6 counts by /64, IPv4 by address, also where it comes mapped", () => {
+    const table = new AddressTable(1, new Bucket(1, 1), 7);
+    const place = (text: string) => table.place(address(text));
+    expect(place("2001:db8:1:2::1")).toBe(place("2001:db8:1:2:ffff::9"));
+    expect(place("2001:db8:1:2::1")).not.toBe(place("2001:db8:1:3::1"));
+    expect(place("192.0.2.1")).toBe(place("::ffff:192.0.2.1"));
+    expect(place("192.0.2.1")).not.toBe(place("192.0.2.2"));
+  });
+
+  test("who shares a place differs with the seed", () => {
+    const places = (seed: number) => {
+      const table = new AddressTable(1, new Bucket(1, 1), seed);
+      return Array.from({ length: 50 }, (_, i) => table.place(address(`192.0.2.${i}`)));
+    };
+    expect(places(1)).not.toEqual(places(2));
+    expect(new Set(places(1)).size).toBeGreaterThan(45);
+  });
+});
+
+describe("the door", () => {
+  /** What an upgrade from `remote` with these headers comes to: exempt, counted, or the status of the refusal. */
+  function knock(door: Door, remote: string, headers: Record<string, string> = {}): string | number {
+    const place = door.enter(new Request("http://relay/", { headers }), remote, 0, "ok", 0);
+    if (place instanceof Response) return place.status;
+    return place === EXEMPT ? "exempt" : "counted";
+  }
+  function newDoor(...args: string[]): { door: Door; warnings: string[] } {
+    const warnings: string[] = [];
+    return { door: new Door(readConfig(args, {}), new Metrics(), (line) => warnings.push(line)), warnings };
+  }
+  const forwarded = (value: string) => ({ "X-Forwarded-For": value });
+
+  test("exempts the loopback, and counts everyone else", () => {
+    const { door, warnings } = newDoor();
+    const seen = ["127.0.0.1", "::1", "::ffff:127.0.0.9", "192.0.2.1", "2001:db8::1", ""].map((from) =>
+      knock(door, from),
+    );
+    expect(seen).toEqual(["exempt", "exempt", "exempt", "counted", "counted", "counted"]);
+    expect(warnings).toEqual([]);
+  });
+
+  test("does not exempt an address that forwards for others without being trusted, and says so", () => {
+    const { door, warnings } = newDoor();
+    expect(knock(door, "127.0.0.1", forwarded("203.0.113.9"))).toBe("counted");
+    expect(warnings.length).toBe(1);
+    expect(warnings[0]).toContain("--trust-proxy");
+    expect(warnings[0]).not.toMatch(/\d/);
+  });
+
+  test("does not exempt a trusted proxy that names nobody, nor whom a stranger names", () => {
+    const { door, warnings } = newDoor("--trust-proxy=127.0.0.1");
+    expect(knock(door, "127.0.0.1")).toBe("counted"); // as a check on the same machine does
+    expect(knock(door, "127.0.0.1", forwarded("unknown"))).toBe("counted");
+    expect(knock(door, "127.0.0.1", forwarded("127.0.0.1, 203.0.113.9"))).toBe("counted");
+    expect(knock(door, "203.0.113.9", forwarded("127.0.0.1"))).toBe("counted");
+    expect(warnings).toEqual([]);
+  });
+
+  test("counts the clients of a trusted proxy one by one", () => {
+    const { door } = newDoor("--trust-proxy=127.0.0.1", "--max-per-address=1");
+    expect(knock(door, "127.0.0.1", forwarded("203.0.113.1"))).toBe("counted");
+    expect(knock(door, "127.0.0.1", forwarded("203.0.113.1"))).toBe(429);
+    expect(knock(door, "127.0.0.1", forwarded("6.6.6.6, 203.0.113.1"))).toBe(429);
+    expect(knock(door, "127.0.0.1", forwarded("203.0.113.2"))).toBe("counted");
+  });
+
+  test("lets in the origins that it was told, and any where it was told none", () => {
+    const origin = (value: string) => ({ Origin: value });
+    expect(knock(newDoor().door, "192.0.2.1", origin("https://evil.example"))).toBe("counted");
+    const { door } = newDoor("--origin=https://chat.example", "--origin=http://localhost:3000");
+    expect(knock(door, "192.0.2.1", origin("https://chat.example"))).toBe("counted");
+    expect(knock(door, "192.0.2.1", origin("http://localhost:3000"))).toBe("counted");
+    for (const other of ["https://evil.example", "https://chat.example.evil.example", "http://chat.example", "null"])
+      expect(knock(door, "192.0.2.1", origin(other))).toBe(403);
+    expect(knock(door, "127.0.0.1")).toBe(403);
+  });
+});

@@ -1,0 +1,151 @@
+/** The relay in this process, on real sockets, with the time in the test's hand. */
+
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { type Relay, startRelay } from "../../src/core/relay.ts";
+import { readConfig } from "../../src/program/config.ts";
+import { Metrics } from "../../src/program/metrics.ts";
+import { failed } from "../support/machines/failed.ts";
+import { until } from "../support/machines/until.ts";
+import { Client, expectUndisturbed, newCode, newPair } from "../support/peers/client.ts";
+
+const { sessionTtlMs, joinTimeoutMs } = readConfig([], {});
+const NOTHING = { sockets: 0, notJoined: 0, probing: 0, sessions: 0, seatsHeld: 0, differences: 0 };
+
+let now = 0;
+let warnings: string[] = [];
+const warn = (line: string) => void warnings.push(line);
+let relay: Relay;
+let url: string;
+
+beforeEach(() => {
+  now = 0;
+  warnings = [];
+  relay = startRelay(readConfig(["--host", "127.0.0.1", "--port", "0"], {}), {
+    metrics: new Metrics(),
+    warn,
+    failed,
+    now: () => now,
+  });
+  url = `ws://127.0.0.1:${relay.port}`;
+});
+afterEach(async () => {
+  relay.sweep();
+  expect(relay.gauges().differences).toBe(0); // the relay's own books were right all the time
+  expect(warnings).toEqual([]);
+  await relay.stop();
+});
+
+function sweepAt(ms: number): void {
+  now = ms;
+  relay.sweep();
+}
+
+describe("an idle session", () => {
+  test("ends at its time: both peers are told and closed, and nothing is left", async () => {
+    const { code, alice, bob } = await newPair(url);
+    sweepAt(sessionTtlMs - 1);
+    expect([await alice.drain(), await bob.drain()]).toEqual([[], []]);
+    expect(relay.subscribers(code)).toBe(2);
+    sweepAt(sessionTtlMs);
+    for (const peer of [alice, bob]) {
+      await peer.expectError("session-expired");
+      expect(await peer.closed).toEqual({ code: 4502, reason: "session-expired" });
+    }
+    expect(relay.gauges()).toEqual(NOTHING);
+    expect(relay.subscribers(code)).toBe(0);
+  });
+
+  test("is told so also where only one peer waits", async () => {
+    const alice = await Client.join(url, newCode(), true);
+    sweepAt(sessionTtlMs);
+    await alice.expectError("session-expired");
+    expect((await alice.closed).code).toBe(4502);
+    expect(relay.gauges()).toEqual(NOTHING);
+  });
+
+  test("is kept alive by a relayed message, and not by a ping, a bad message or a refused join", async () => {
+    const pair = await newPair(url);
+    now = 300_000;
+    await expectUndisturbed(pair);
+    now = 599_999;
+    expect(await pair.alice.drain()).toEqual([]);
+    pair.bob.send("rubbish");
+    await pair.bob.expectError("bad-message");
+    const mallory = await Client.connect(url);
+    mallory.send({ type: "join", sessionCode: pair.code });
+    await mallory.expectError("session-full");
+    sweepAt(300_000 + sessionTtlMs - 1);
+    await expectUndisturbed(pair);
+    sweepAt(300_000 + 2 * sessionTtlMs - 1);
+    await pair.alice.expectError("session-expired");
+  });
+
+  test("ends within five seconds of its time without anyone asking", async () => {
+    const alice = await Client.join(url, newCode(), true);
+    now = sessionTtlMs;
+    const since = performance.now();
+    await alice.expectError("session-expired");
+    expect(performance.now() - since).toBeLessThan(5_000);
+  });
+});
+
+describe("a peer that does not join", () => {
+  test("is told and closed at its time; a ping does not put that off", async () => {
+    const mallory = await Client.connect(url);
+    now = joinTimeoutMs - 1;
+    relay.sweep();
+    expect(await mallory.drain()).toEqual([]);
+    sweepAt(joinTimeoutMs);
+    await mallory.expectError("join-timeout");
+    expect(await mallory.closed).toEqual({ code: 4503, reason: "join-timeout" });
+    expect(relay.gauges()).toEqual(NOTHING);
+  });
+
+  test("is not confused with one that came later, or with one that joined", async () => {
+    const joined = await Client.join(url, newCode(), true);
+    const early = await Client.connect(url);
+    now = 1;
+    const late = await Client.connect(url);
+    expect(await late.drain()).toEqual([]);
+    sweepAt(joinTimeoutMs);
+    await early.expectError("join-timeout");
+    expect([await joined.drain(), await late.drain()]).toEqual([[], []]);
+  });
+});
+
+test("every way of leaving takes the peer out of every count and its topic", async () => {
+  const endings: ((client: Client) => void)[] = [
+    (client) => client.close(),
+    (client) => client.close(1000),
+    (client) => client.terminate(),
+    (client) => client.send({ type: "leave" }),
+  ];
+  for (const end of endings) {
+    const { code, alice, bob } = await newPair(url);
+    expect(relay.gauges()).toEqual({ ...NOTHING, sockets: 2, sessions: 1, seatsHeld: 2 });
+    end(alice);
+    await bob.expect("peer-left");
+    await until(() => relay.gauges().sockets === 1);
+    expect(relay.gauges()).toEqual({ ...NOTHING, sockets: 1, sessions: 1, seatsHeld: 1 });
+    expect(relay.subscribers(code)).toBe(1);
+    end(bob);
+    await until(() => relay.gauges().sockets === 0);
+    expect(relay.gauges()).toEqual(NOTHING);
+    expect(relay.subscribers(code)).toBe(0);
+  }
+});
+
+test("stopping closes every peer and frees the port", async () => {
+  const { alice, bob } = await newPair(url);
+  const { port } = relay;
+  await relay.stop();
+  expect([(await alice.closed).code, (await bob.closed).code]).toEqual([1001, 1001]);
+  expect(relay.gauges()).toEqual(NOTHING);
+  relay = startRelay(readConfig(["--host", "127.0.0.1", "--port", String(port)], {}), {
+    metrics: new Metrics(),
+    warn,
+    failed,
+    now: () => now,
+  });
+  expect(relay.port).toBe(port);
+});

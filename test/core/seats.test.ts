@@ -1,0 +1,295 @@
+/** Ghosts: who gets a seat that is held, with the time in the test's hand. A raw client answers no ping. */
+
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { PROBE_MS } from "../../src/core/probes.ts";
+import { type Relay, startRelay } from "../../src/core/relay.ts";
+import { readConfig } from "../../src/program/config.ts";
+import { Metrics } from "../../src/program/metrics.ts";
+import { failed } from "../support/machines/failed.ts";
+import { until } from "../support/machines/until.ts";
+import { Client, expectUndisturbed, newCode, newPair, type Pair } from "../support/peers/client.ts";
+import { frame, OP, RawClient } from "../support/peers/raw.ts";
+
+let now = 0;
+let relay: Relay;
+let url: string;
+
+function start(...args: string[]): void {
+  const warn = (line: string) => expect.unreachable(line);
+  relay = startRelay(readConfig(["--host=127.0.0.1", "--port=0", ...args], {}), {
+    metrics: new Metrics(),
+    warn,
+    failed,
+    now: () => now,
+  });
+  url = `ws://127.0.0.1:${relay.port}`;
+}
+beforeEach(() => {
+  now = 0;
+  start();
+});
+afterEach(async () => {
+  relay.sweep();
+  expect(relay.gauges().differences).toBe(0);
+  await relay.stop();
+});
+
+function sweepAt(ms: number): void {
+  now = ms;
+  relay.sweep();
+}
+const ping = (client: RawClient) => client.write(frame(OP.text, '{"type":"ping"}'));
+
+/** A peer that holds a seat and has vanished without a word. */
+async function newGhost(sessionCode: string, isInitiator: boolean): Promise<RawClient> {
+  const ghost = await RawClient.connect(relay.port);
+  ghost.say({ type: "join", sessionCode, isInitiator });
+  expect(await ghost.text()).toStartWith('{"type":"joined"');
+  return ghost;
+}
+
+/** A peer that asks for a held seat, and so waits. */
+async function newcomer(sessionCode: string, isInitiator: boolean, token?: string): Promise<Client> {
+  const client = await Client.connect(url);
+  const before = relay.gauges().probing;
+  client.send({ type: "join", sessionCode, isInitiator, token });
+  await until(() => relay.gauges().probing > before);
+  return client;
+}
+
+/** A peer that joins with a token. */
+async function join(sessionCode: string, isInitiator: boolean, token: unknown): Promise<Client> {
+  const client = await Client.connect(url);
+  client.send({ type: "join", sessionCode, isInitiator, token });
+  return client;
+}
+
+/** A pair, and the token of Alice's seat. */
+async function newPairWithToken(): Promise<Pair & { token: unknown }> {
+  const code = newCode();
+  const alice = await Client.connect(url);
+  alice.send({ type: "join", sessionCode: code, isInitiator: true });
+  const { token } = await alice.expect("joined");
+  const bob = await Client.join(url, code, false);
+  await Promise.all([alice.expect("ready"), bob.expect("ready")]);
+  return { code, alice, bob, token };
+}
+
+describe("with the holder's token", () => {
+  test("the seat is taken at once: the old socket is told, the pair is ready again, nobody was said to leave", async () => {
+    const { code, alice, bob, token } = await newPairWithToken();
+
+    const again = await join(code, true, token);
+    expect((await again.expect("joined"))["token"]).not.toBe(token);
+    expect([await again.next(), await bob.next()]).toEqual(['{"type":"ready"}', '{"type":"ready"}']);
+    await alice.expectError("replaced");
+    expect(await alice.closed).toEqual({ code: 4504, reason: "replaced" });
+    await expectUndisturbed({ code, alice: again, bob });
+    expect(relay.gauges()).toMatchObject({ sockets: 2, sessions: 1, seatsHeld: 2 });
+    expect(relay.subscribers(code)).toBe(2);
+  });
+
+  test("a client's own late socket never kicks its newer one", async () => {
+    const code = newCode();
+    const first = await Client.connect(url);
+    first.send({ type: "join", sessionCode: code });
+    const { token } = await first.expect("joined");
+    const newer = await join(code, false, token);
+    await newer.expect("joined");
+    const late = await join(code, false, token); // sent before the client knew its newer token
+    await late.expectError("role-taken");
+    expect((await late.closed).code).toBe(4501);
+    expect(await newer.drain()).toEqual([]);
+    expect((await first.closed).code).toBe(4504);
+    expect(relay.gauges()).toMatchObject({ sockets: 1, seatsHeld: 1 });
+  });
+
+  test("a peer that waits alone comes back too, also where no more sessions may wait", async () => {
+    await relay.stop();
+    start("--max-waiting=1");
+    const code = newCode();
+    const alice = await Client.connect(url);
+    alice.send({ type: "join", sessionCode: code });
+    const again = await join(code, false, (await alice.expect("joined"))["token"]);
+    await again.expect("joined");
+    expect((await alice.closed).code).toBe(4504);
+    const other = await join(newCode(), false, undefined);
+    await other.expectError("at-capacity");
+    expect((await other.closed).code).toBe(1013);
+  });
+
+  test("of the other seat, or of nobody, it is no use", async () => {
+    const { code, alice, bob, token } = await newPairWithToken();
+    for (const guess of [token, "", "é".repeat(16), "0".repeat(32), String(token).slice(1)]) {
+      const mallory = await join(code, false, guess);
+      await mallory.expectError("session-full");
+    }
+    await expectUndisturbed({ code, alice, bob });
+  });
+
+  test("who waits for the same seat without it is refused", async () => {
+    const code = newCode();
+    const ghost = await RawClient.connect(relay.port);
+    ghost.say({ type: "join", sessionCode: code });
+    const { token } = JSON.parse(await ghost.text());
+    const mallory = await newcomer(code, false);
+    const again = await join(code, false, token);
+    await again.expect("joined");
+    await mallory.expectError("role-taken");
+    expect(relay.gauges()).toMatchObject({ probing: 0, seatsHeld: 1 });
+    ghost.end();
+  });
+});
+
+describe("without it", () => {
+  test("a holder who answers the probe keeps the seat, and the newcomer is refused at once", async () => {
+    const pair = await newPair(url);
+    for (const isInitiator of [true, false]) {
+      const mallory = await join(pair.code, isInitiator, undefined);
+      await mallory.expectError("session-full"); // the clock has not moved
+    }
+    await expectUndisturbed(pair);
+  });
+
+  test.each([true, false])("a ghost loses its seat after 2 s and not before (initiator: %p)", async (isInitiator) => {
+    const code = newCode();
+    const ghost = await newGhost(code, isInitiator);
+    const bob = await Client.join(url, code, !isInitiator);
+    await bob.expect("ready");
+    expect(await ghost.text()).toBe('{"type":"ready"}');
+    now = 1_000;
+    const alice = await newcomer(code, isInitiator);
+    sweepAt(1_000 + PROBE_MS - 1);
+    expect([await alice.drain(), await bob.drain()]).toEqual([[], []]);
+    sweepAt(1_000 + PROBE_MS);
+    await alice.expect("joined");
+    expect([await bob.next(), await bob.next()]).toEqual(['{"type":"peer-left"}', '{"type":"ready"}']);
+    await alice.expect("ready");
+    expect(JSON.parse(await ghost.text()).code).toBe("replaced");
+    expect(await ghost.text()).toBe("close 4504");
+    await expectUndisturbed({ code, alice, bob });
+  });
+
+  test("it also ends by itself, in real time", async () => {
+    await relay.stop();
+    const warn = (line: string) => expect.unreachable(line);
+    const clock = () => performance.now();
+    relay = startRelay(readConfig(["--host=127.0.0.1", "--port=0"], {}), {
+      metrics: new Metrics(),
+      warn,
+      failed,
+      now: clock,
+    });
+    url = `ws://127.0.0.1:${relay.port}`;
+    const code = newCode();
+    await newGhost(code, false);
+    const since = performance.now();
+    const bob = await newcomer(code, false);
+    await bob.expect("joined");
+    expect(performance.now() - since).toBeWithin(PROBE_MS - 10, PROBE_MS + 1_500);
+  });
+
+  test("a holder who answers at the last moment keeps the seat", async () => {
+    const code = newCode();
+    const holder = await newGhost(code, true);
+    const mallory = await newcomer(code, true);
+    sweepAt(PROBE_MS - 1);
+    holder.write(frame(OP.pong, ""));
+    await mallory.expectError("role-taken");
+    sweepAt(PROBE_MS);
+    ping(holder);
+    expect(await holder.text()).toBe('{"type":"pong"}');
+  });
+
+  test.each([
+    ["a message", frame(OP.text, '{"type":"ping"}')],
+    ["rubbish", frame(OP.text, "rubbish")],
+    ["a ping", frame(OP.ping, "")],
+  ])("%s from the holder proves as much as a pong", async (_what, bytes) => {
+    const code = newCode();
+    const holder = await newGhost(code, true);
+    const mallory = await newcomer(code, true);
+    holder.write(bytes);
+    await mallory.expectError("role-taken");
+  });
+
+  test("of two newcomers the first is seated, and the second is refused", async () => {
+    const code = newCode();
+    await newGhost(code, true);
+    const alice = await newcomer(code, true);
+    now = 500;
+    const mallory = await newcomer(code, true);
+    sweepAt(PROBE_MS);
+    await alice.expect("joined");
+    await mallory.expectError("role-taken");
+    expect(relay.gauges()).toMatchObject({ probing: 0, seatsHeld: 1, sessions: 1 });
+  });
+
+  test("a newcomer who leaves while waiting leaves no trace, and the ghost keeps its seat", async () => {
+    const code = newCode();
+    const ghost = await newGhost(code, true);
+    for (const end of [
+      (c: Client) => c.close(),
+      (c: Client) => c.terminate(),
+      (c: Client) => c.send('{"type":"leave"}'),
+    ]) {
+      const fickle = await newcomer(code, true);
+      end(fickle);
+      await until(() => relay.gauges().probing === 0);
+      sweepAt(now + PROBE_MS);
+    }
+    await until(() => relay.gauges().sockets === 1);
+    ping(ghost);
+    expect(await ghost.text()).toBe('{"type":"pong"}');
+    expect(relay.gauges()).toMatchObject({ seatsHeld: 1, notJoined: 0 });
+  });
+
+  test("a holder who goes during the probe makes room at once", async () => {
+    const code = newCode();
+    const holder = await newGhost(code, true);
+    const alice = await newcomer(code, true);
+    const mallory = await newcomer(code, true);
+    holder.end();
+    await alice.expect("joined");
+    await mallory.expectError("role-taken");
+  });
+
+  test("a session that expires during the probe leaves its code to the newcomer", async () => {
+    const code = newCode();
+    const ghost = await newGhost(code, true);
+    now = readConfig([], {}).sessionTtlMs - 1;
+    const alice = await newcomer(code, true);
+    sweepAt(now + 1);
+    await alice.expect("joined");
+    expect(JSON.parse(await ghost.text()).code).toBe("session-expired");
+    expect(relay.gauges()).toMatchObject({ sessions: 1, seatsHeld: 1, sockets: 1 });
+  });
+
+  test("a newcomer who waits can't speak, join again or time out, but is answered", async () => {
+    const code = newCode();
+    await newGhost(code, true);
+    now = readConfig([], {}).joinTimeoutMs - 1_000;
+    const alice = await Client.connect(url);
+    now = 2 * now;
+    alice.send({ type: "join", sessionCode: code, isInitiator: true });
+    alice.send({ type: "offer", sessionCode: code, offer: {} });
+    await alice.expectError("not-joined");
+    alice.send({ type: "join", sessionCode: newCode() });
+    await alice.expectError("already-joined");
+    sweepAt(now + PROBE_MS - 1);
+    expect(await alice.drain()).toEqual([]);
+    sweepAt(now + 1);
+    await alice.expect("joined");
+  });
+
+  test("who waits while the relay begins to drain is sent away like the holder", async () => {
+    const code = newCode();
+    await newGhost(code, true);
+    const alice = await newcomer(code, true);
+    const drained = relay.drain();
+    await alice.expectError("restarting");
+    expect((await alice.closed).code).toBe(1012);
+    await drained;
+    start();
+  });
+});

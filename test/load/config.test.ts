@@ -1,0 +1,82 @@
+/** What the load tester is asked to do, how it is refused, and how it is shared among workers. */
+import { describe, expect, test } from "bun:test";
+import { helpText, OPTIONS, readAsked, SCENARIOS, shareOf } from "../../src/load/config.ts";
+import { ConfigError } from "../../src/program/options.ts";
+
+const URL = "ws://127.0.0.1:8000";
+
+function refusal(...args: string[]): string {
+  try {
+    readAsked(args);
+  } catch (failure) {
+    if (failure instanceof ConfigError) return failure.message;
+    throw failure;
+  }
+  return "taken";
+}
+
+test("a scenario, its targets and its options are read in that order", () => {
+  const asked = readAsked(["handshake", URL, "wss://relay.example/path", "--rate", "50", "--duration=90s"]);
+  expect(asked.plan).toMatchObject({ scenario: "handshake", rate: 50, durationMs: 90_000, workers: 1 });
+  expect(asked.plan.targets).toEqual([URL, "wss://relay.example/path"]);
+  expect(asked.options).toEqual({ rate: "50", duration: "90s" });
+});
+
+test("texts that may be repeated keep their commas", () => {
+  const { plan } = readAsked(["hold", URL, "--header", "X-A: 1, 2", "--header=X-B: 3", "--expect", "failed=0"]);
+  expect(plan.header).toEqual(["X-A: 1, 2", "X-B: 3"]);
+  expect(plan.expect).toEqual(["failed=0"]);
+  expect(readAsked(["hold", URL]).plan.source).toEqual([]);
+});
+
+describe("what can't be run is refused in one line that says why", () => {
+  test.each([
+    [[], 'scenario "" is not handshake or hold or relay or storm or hostile'],
+    [["flood", URL], 'scenario "flood" is not'],
+    [["hold"], "no URL is given"],
+    [["hold", "http://127.0.0.1"], 'target "http://127.0.0.1" is not a ws:// or wss:// URL'],
+    [["hold", URL, "--pairs", "0"], '--pairs "0" is not a whole number from 1 to 10000000'],
+    [["hold", URL, "--port", "1"], 'unknown option "--port"'],
+    [["handshake", URL, "--rate", "5", "--concurrency", "5"], "--rate and --concurrency are not given together"],
+    [["handshake", URL, "--header", "a\nb: c"], '--header "a" is not a line such as'],
+    [["handshake", URL, "--workers=51"], '--workers "51" is more than --concurrency "50"'],
+    [["handshake", URL, "--rate=9", "--sessions=3", "--workers=4"], '--workers "4" is more than --sessions "3"'],
+    [["relay", URL, "--pairs=3", "--workers=4"], '--workers "4" is more than --pairs "3"'],
+  ])("%j", (args, message) => {
+    expect(refusal(...args)).toStartWith(message);
+    expect(refusal(...args)).not.toContain("\n");
+  });
+});
+
+test("the shares of all workers are what was asked for", () => {
+  const { plan } = readAsked(["hold", URL, "--pairs=11", "--sessions=7", "--rate=10", "--workers=4"]);
+  const shares = Array.from({ length: 4 }, (_, worker) => shareOf(plan, worker));
+  const sum = (name: "pairs" | "sessions" | "rate" | "concurrency") =>
+    shares.reduce((all, share) => all + share[name], 0);
+  expect([sum("pairs"), sum("sessions"), sum("rate"), sum("concurrency")]).toEqual([11, 7, 10, 50]);
+  expect(shares.map(({ worker, pairs }) => [worker, pairs])).toEqual([
+    [0, 3],
+    [1, 3],
+    [2, 3],
+    [3, 2],
+  ]);
+});
+
+test("every option takes both of its bounds", () => {
+  for (const option of Object.values(OPTIONS))
+    if ("min" in option)
+      for (const value of [option.min, option.max])
+        expect(`${option.flag} ${refusal("handshake", URL, option.flag, value)}`).toMatch(
+          /taken$|more than --concurrency/,
+        );
+});
+
+test("the help names every scenario and option, and no variables", () => {
+  const help = helpText("whisper-load", "1.2.3");
+  for (const name of Object.keys(SCENARIOS)) expect(help).toContain(`\n  ${name} `);
+  for (const { flag, what } of Object.values(OPTIONS)) {
+    expect(help).toContain(`\n  ${flag}\n`);
+    expect(help).toContain(what);
+  }
+  expect(help).not.toContain("WHISPER_");
+});

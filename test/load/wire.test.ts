@@ -1,0 +1,46 @@
+/** The load tester's words: what it says is the protocol, in the size that was asked for, and it knows what it hears. */
+import { expect, test } from "bun:test";
+import { error, joined, PEER_LEFT, PONG, parse, READY } from "../../src/core/protocol.ts";
+import { CODE, whisper } from "../../src/load/wire.ts";
+import handshake from "../fixtures/handshake.json" with { type: "json" };
+
+/** What the load tester takes a text for, when it lies somewhere in the bytes that came. */
+function kindOf(text: string) {
+  const bytes = Buffer.from(`..${text}..`);
+  return whisper.kindOf(bytes, 2, bytes.length - 2);
+}
+
+test("what it says is taken by the relay", () => {
+  const sessionCode = CODE;
+  expect(parse(whisper.join("initiator") ?? "")).toMatchObject({ type: "join", sessionCode, isInitiator: true });
+  expect(parse(whisper.join("joiner") ?? "")).toMatchObject({ type: "join", sessionCode, isInitiator: false });
+  expect(parse(whisper.message("offer", "initiator", 600))).toEqual({ type: "offer", sessionCode });
+  expect(parse(whisper.message("answer", "joiner", 600))).toEqual({ type: "answer", sessionCode });
+  expect(parse(whisper.message("candidate", "joiner", 200))).toEqual({ type: "ice-candidate", sessionCode });
+});
+
+test.each(["offer", "answer", "candidate"] as const)("an %s has the size that was asked for", (kind) => {
+  for (const size of [120, 121, 572, 3_072, 65_536]) expect(whisper.message(kind, "initiator", size).length).toBe(size);
+});
+
+test("the code has the length of the codes that clients make", () => {
+  expect(CODE.length).toBe("A3F7B9E2C1D4".length);
+});
+
+test("it knows what the relay says", () => {
+  expect(kindOf(READY)).toBe("ready");
+  expect(kindOf(error("replaced"))).toBe("error");
+  for (const text of [joined("0".repeat(32), 600_000), PEER_LEFT, PONG]) expect(kindOf(text)).toBe("other");
+  expect(kindOf(whisper.message("candidate", "joiner", 200))).toBe("candidate");
+});
+
+test("it knows what the web client sends", () => {
+  const kinds = handshake.frames.flatMap(({ from, payload }) => (from && payload ? [kindOf(payload)] : []));
+  expect(kinds).toEqual(["other", "other", "offer", "candidate", "candidate", "answer", "candidate", "candidate"]);
+});
+
+test("an error is counted by its name", () => {
+  expect(whisper.errorIn(error("session-full"))).toBe("session-full");
+  expect(whisper.errorIn(error("at-capacity", 2_000))).toBe("at-capacity");
+  expect(whisper.errorIn('{"type":"error","message":"no"}')).toBe("error");
+});

@@ -1,0 +1,104 @@
+/** A real Prometheus and its promtool, where they are installed; everything they write goes with them. */
+import { join } from "node:path";
+import { Output, spawn } from "../relays/relay.ts";
+import { newFolder } from "./folder.ts";
+
+const PROMETHEUS = Bun.which("prometheus");
+const PROMTOOL = Bun.which("promtool");
+
+/** Whether both are on the path. */
+export const HAS_PROMETHEUS = PROMETHEUS !== null && PROMTOOL !== null;
+
+/** Runs promtool. Returns its exit code and all that it printed. */
+export async function promtool(args: readonly string[], stdin = ""): Promise<{ exitCode: number; printed: string }> {
+  await using folder = await newFolder();
+  const input = join(folder.path, "stdin");
+  await Bun.write(input, stdin);
+  const tool = Bun.spawn([PROMTOOL ?? "promtool", ...args], { stdin: Bun.file(input), stdout: "pipe", stderr: "pipe" });
+  const [out, err, exitCode] = await Promise.all([tool.stdout.text(), tool.stderr.text(), tool.exited]);
+  return { exitCode, printed: out + err };
+}
+
+export interface Sample {
+  readonly metric: Record<string, string>;
+  readonly value: readonly [number, string];
+}
+export interface Rule {
+  readonly name: string;
+  readonly state: string;
+  readonly health: string;
+  readonly lastError?: string;
+}
+
+export class Prometheus implements AsyncDisposable {
+  readonly #process: Bun.Subprocess;
+  readonly #url: string;
+  readonly #folder: AsyncDisposable;
+
+  private constructor(process: Bun.Subprocess, url: string, folder: AsyncDisposable) {
+    this.#process = process;
+    this.#url = url;
+    this.#folder = folder;
+  }
+
+  /** Starts one that asks `target`, HOST:PORT, every second, and evaluates the rules in `rules` as often. */
+  static async start(target: string, rules: string): Promise<Prometheus> {
+    const folder = await newFolder();
+    const config = join(folder.path, "prometheus.json"); // JSON is YAML
+    await Bun.write(
+      config,
+      JSON.stringify({
+        global: { scrape_interval: "1s", scrape_timeout: "1s", evaluation_interval: "1s" },
+        rule_files: [rules],
+        scrape_configs: [{ job_name: "whisper-signaling", static_configs: [{ targets: [target] }] }],
+      }),
+    );
+    // A port that was free a moment ago: Prometheus doesn't say which one it took.
+    const probe = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+    const address = `127.0.0.1:${probe.port}`;
+    probe.stop(true);
+    const process = spawn([
+      PROMETHEUS ?? "prometheus",
+      `--config.file=${config}`,
+      `--storage.tsdb.path=${join(folder.path, "data")}`,
+      `--web.listen-address=${address}`,
+    ]);
+    const [log, rest] = [new Output(process.stderr), new Output(process.stdout)];
+    const [isReady] = await log.until(/Server is ready to receive web requests/);
+    if (isReady === undefined) {
+      await folder[Symbol.asyncDispose]();
+      throw new Error(`Prometheus did not start: ${log.text}${rest.text}`);
+    }
+    return new Prometheus(process, `http://${address}`, folder);
+  }
+
+  async #get(path: string): Promise<Record<string, unknown>> {
+    const response = await fetch(`${this.#url}${path}`);
+    const body = (await response.json()) as { status: string; error?: string; data: Record<string, unknown> };
+    if (body.status !== "success") throw new Error(`${path}: ${body.error}`);
+    return body.data;
+  }
+
+  /** What an expression is now. Throws where it can't be parsed. */
+  async query(expression: string): Promise<Sample[]> {
+    const data = await this.#get(`/api/v1/query?${new URLSearchParams({ query: expression })}`);
+    return data["result"] as Sample[];
+  }
+
+  /** The one value of an expression, or NaN where there is none or more than one. */
+  async value(expression: string): Promise<number> {
+    const [sample, ...more] = await this.query(expression);
+    return sample === undefined || more.length > 0 ? Number.NaN : Number(sample.value[1]);
+  }
+
+  async rules(): Promise<Rule[]> {
+    const data = await this.#get("/api/v1/rules");
+    return (data["groups"] as { rules: Rule[] }[]).flatMap(({ rules }) => rules);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#process.kill("SIGKILL");
+    await this.#process.exited;
+    await this.#folder[Symbol.asyncDispose]();
+  }
+}

@@ -1,0 +1,152 @@
+/** Starts the relay as an operator does: from source or as the binary, on a free port, and leaves nothing behind. */
+import { expect } from "bun:test";
+import { resolve } from "node:path";
+
+export const VARIANTS = ["source", "binary"] as const;
+export type Variant = (typeof VARIANTS)[number];
+
+export const ROOT = resolve(import.meta.dir, "../../..");
+const BINARY = resolve(ROOT, "dist/whisper-signaling"); // `bun run test` builds it first
+
+/** Before a command line: what the unit and the image set, so that freed memory goes back to the system at once. */
+export const PURGING = ["env", "MIMALLOC_PURGE_DELAY=0"];
+
+/** The command line that starts `variant`. */
+export function command(variant: Variant, ...args: string[]): string[] {
+  return variant === "source" ? [process.execPath, "--smol", resolve(ROOT, "src/main.ts"), ...args] : [BINARY, ...args];
+}
+
+export type Process = Bun.Subprocess<"ignore" | "pipe", "pipe", "pipe">;
+
+export interface RunningRelay extends AsyncDisposable {
+  readonly url: string;
+  readonly port: number;
+  readonly process: Process;
+  /** What it has printed on standard output. */
+  readonly stdout: Output;
+  /** GET on the public port. */
+  get(path: string): Promise<Response>;
+  /** GET on the listener for the operator, where --admin has switched it on. */
+  admin(path: string): Promise<Response>;
+  /** The N of {"status":"ok","sessions":N}. */
+  sessions(): Promise<number>;
+  /** Ends it with a signal. Returns how it ended and all that it ever printed. */
+  stop(signal?: NodeJS.Signals): Promise<Outcome>;
+  /** Waits until it ends by itself. */
+  ended(): Promise<Outcome>;
+}
+
+/** A relay, on a free port of the loopback unless `args` say otherwise, ready to be connected to. */
+export async function spawnRelay(variant: Variant, ...args: string[]): Promise<RunningRelay> {
+  return spawnProgram(command(variant, ...args));
+}
+
+/** The same of any program that is a relay. */
+export async function spawnProgram(cmd: readonly string[], stdin: "ignore" | "pipe" = "ignore"): Promise<RunningRelay> {
+  const process = spawn(cmd, { WHISPER_HOST: "127.0.0.1", WHISPER_PORT: "0" }, stdin);
+  const stdout = new Output(process.stdout);
+  const stderr = new Output(process.stderr);
+  const [, port] = (await stdout.until(/listening on \S+:(\d+)/)).map(Number);
+  if (!port) throw new Error(`the relay did not start: ${stdout.text}${stderr.text}`);
+  const isTls = stdout.text.includes("listening on https:");
+  const [, operator] = /listening for the operator on ([^\s"]+)/.exec(stdout.text) ?? [];
+  const tls = { rejectUnauthorized: false };
+  const get = (path: string) => fetch(`${isTls ? "https" : "http"}://127.0.0.1:${port}${path}`, isTls ? { tls } : {});
+  async function ended(): Promise<Outcome> {
+    const [exitCode] = await Promise.all([process.exited, stdout.ended, stderr.ended]);
+    return { exitCode, stdout: stdout.text, stderr: stderr.text };
+  }
+  return {
+    url: `${isTls ? "wss" : "ws"}://127.0.0.1:${port}`,
+    port,
+    process,
+    stdout,
+    get,
+    admin: (path) => fetch(`${operator}${path}`),
+    async sessions() {
+      const health: unknown = await (await get("/health")).json();
+      return typeof health === "object" && health !== null && "sessions" in health ? Number(health.sessions) : NaN;
+    },
+    async stop(signal = "SIGTERM") {
+      process.kill(signal);
+      return ended();
+    },
+    ended,
+    async [Symbol.asyncDispose]() {
+      process.kill("SIGKILL");
+      await process.exited;
+    },
+  };
+}
+
+/** Everything a process prints on one stream, as it comes. */
+export class Output {
+  text = "";
+  readonly ended: Promise<void>;
+  #wake = Promise.withResolvers<void>();
+  #isEnded = false;
+
+  constructor(stream: ReadableStream<Uint8Array<ArrayBuffer>>) {
+    this.ended = this.#read(stream);
+  }
+
+  /** Waits until a whole line matches, and returns the match; nothing where the stream ends before. */
+  async until(pattern: RegExp): Promise<string[]> {
+    for (;;) {
+      const match = pattern.exec(this.text.slice(0, this.text.lastIndexOf("\n") + 1));
+      if (match || this.#isEnded) return match ?? [];
+      await this.#wake.promise;
+    }
+  }
+
+  /** What has come by the time that the first line, or the stream, is at its end. */
+  async firstLine(): Promise<string> {
+    await this.until(/\n/);
+    return this.text;
+  }
+
+  async #read(stream: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<void> {
+    for await (const text of stream.pipeThrough(new TextDecoderStream())) {
+      this.text += text;
+      this.#rouse();
+    }
+    this.#isEnded = true;
+    this.#rouse();
+  }
+
+  #rouse(): void {
+    this.#wake.resolve();
+    this.#wake = Promise.withResolvers<void>();
+  }
+}
+
+/** Matches all that a relay prints from its start to its end, and nothing besides. */
+export function printedToTheEnd(port: number, drainSeconds = 30, end = "stopped") {
+  const draining = `draining for up to ${drainSeconds} s; a second signal stops at once`;
+  const lines = [`listening on http://127.0.0.1:${port}`, draining, end];
+  const rest = lines.map((line) => `whisper-signaling: ${line}\n`).join("");
+  return expect.stringMatching(new RegExp(`^whisper-signaling: version .*\n${RegExp.escape(rest)}$`));
+}
+
+export interface Outcome {
+  readonly exitCode: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs the program to its end. */
+export async function run(cmd: readonly string[], env: Record<string, string> = {}): Promise<Outcome> {
+  const process = spawn(cmd, env);
+  const [stdout, stderr, exitCode] = await Promise.all([process.stdout.text(), process.stderr.text(), process.exited]);
+  return { exitCode, stdout, stderr };
+}
+
+/** A process that sees none of this one's environment but PATH. */
+export function spawn(
+  cmd: readonly string[],
+  env: Record<string, string> = {},
+  stdin: "ignore" | "pipe" = "ignore",
+): Process {
+  const PATH = process.env["PATH"] ?? "";
+  return Bun.spawn([...cmd], { cwd: ROOT, env: { PATH, ...env }, stdin, stdout: "pipe", stderr: "pipe" });
+}

@@ -1,0 +1,30 @@
+/**
+ * A program of its own: a relay whose heap can be looked at, with the clock in the test's hand, as the front door runs
+ * it. It says its port, then does what a test tells it: a number is the time from now on, in ms, and is swept at; a path
+ * is where to write what is in the heap, garbage collected. What a test looks for, it never hears of.
+ */
+
+import { startRelay } from "../../../src/core/relay.ts";
+import { Scrubber } from "../../../src/lockdown/scrubber.ts";
+import { readConfig } from "../../../src/program/config.ts";
+import { Metrics } from "../../../src/program/metrics.ts";
+import { failed } from "../machines/failed.ts";
+
+let now = 0;
+const metrics = new Metrics();
+const warn = (line: string) => process.stderr.write(line);
+const scrubber = await Scrubber.open(null, warn);
+const relay = startRelay(readConfig(["--host=127.0.0.1", "--port=0"], {}), { metrics, warn, failed, now: () => now });
+
+process.on("message", async (told: number | string) => {
+  if (typeof told === "number") {
+    now = told;
+    relay.sweep();
+  } else {
+    await scrubber.turn(metrics.activity);
+    Bun.gc(true);
+    await Bun.write(told, Bun.generateHeapSnapshot("v8")); // the other formats leave the texts of strings out
+  }
+  process.send?.(relay.gauges().sockets);
+});
+process.send?.(relay.port);
