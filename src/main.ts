@@ -3,7 +3,7 @@
  * Exit codes: 0 all well, 1 it can't be done here (port in use, check failed), 2 it was asked for wrongly.
  */
 import { version } from "../package.json" with { type: "json" };
-import { type Relay, startRelay } from "./core/relay.ts";
+import { type Dependencies, type Relay, startRelay } from "./core/relay.ts";
 import { SCRUB_MS, Scrubber } from "./lockdown/scrubber.ts";
 import { type Admin, startAdmin } from "./program/admin.ts";
 import { check } from "./program/check.ts";
@@ -15,6 +15,7 @@ import { ConfigError } from "./program/options.ts";
 import { localHost, printed } from "./program/print.ts";
 import { openFileLimit, ResourceReader } from "./program/resources.ts";
 import { type Certificate, doubtAbout, readCertificate } from "./program/tls.ts";
+import { answer } from "./web/http.ts";
 
 const HELP = `${NAME} ${version}: a WebSocket relay through which two WebRTC peers find each other. It stores nothing.
 
@@ -47,7 +48,7 @@ async function serve(config: Config, chosen: Record<string, string>): Promise<vo
   let isLocked = false;
   let relay: Relay | null = null;
   const admin = config.admin && listen(log, config.admin, ({ host, port }) => startAdminListener(host, port));
-  relay = listen(log, config, () => startRelay(config, surroundings(log, metrics, tls, failed)));
+  relay = listen(log, config, () => startRelay(config, dependencies(log, metrics, tls, failed)));
   const drain = drainOnSignal(log, config, relay, admin);
   const drainInDoubt = (error: unknown) => {
     failed(error);
@@ -96,13 +97,19 @@ async function serve(config: Config, chosen: Record<string, string>): Promise<vo
   }
 }
 
-function surroundings(
+function dependencies(
   log: Log,
   metrics: Metrics,
   tls: Certificate | null,
   failed: (error: unknown) => void,
-): Parameters<typeof startRelay>[1] {
-  const world = { metrics, warn: (line: string) => log.warn(line), failed, now: () => performance.now() };
+): Dependencies {
+  const world = {
+    events: metrics,
+    http: answer,
+    warn: (line: string) => log.warn(line),
+    failed,
+    now: () => performance.now(),
+  };
   return tls === null ? world : { ...world, tls: { cert: tls.cert, key: tls.key } };
 }
 

@@ -20,8 +20,8 @@ const ARROWS: Record<string, readonly string[]> = {
   load: ["core", "program"],
   "": ["core", "lockdown", "web", "program"],
 };
-const AUDITED = ["src/core/protocol.ts", "src/core/sessions.ts", "src/core/limits.ts", "src/core/relay.ts"];
-const AUDITED_LINES = 600;
+/** What a reviewer reads: every physical line of the core and of all that it imports, types too. */
+const CORE_LINES = 1_100;
 const LINES_OF_A_FILE = 400;
 
 const read = (path: string) => readFileSync(resolve(ROOT, path), "utf8");
@@ -82,14 +82,11 @@ describe("architecture", () => {
     expect(read("src/program/log.ts")).not.toMatch(/process\s*[.[]/);
   });
 
-  test("the audited files can be read in one sitting", () => {
-    const written = (path: string) =>
-      read(path)
-        .split("\n")
-        .filter((line) => line.trim() !== "").length;
-    const total = AUDITED.map(written).reduce((sum, count) => sum + count);
-    expect(total).toBeLessThanOrEqual(AUDITED_LINES);
-    expect(read("README.md")).toContain(`under ${AUDITED_LINES} lines`);
+  test("the core can be read in one sitting, and README says how much it is", () => {
+    const core = closureOf(list("src/core/*.ts"));
+    const total = [...core].map(lines).reduce((sum, count) => sum + count);
+    expect(total).toBeLessThanOrEqual(CORE_LINES);
+    expect(read("README.md")).toContain(`under ${CORE_LINES} lines`);
   });
 
   test("no file is too long", () => {

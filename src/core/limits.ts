@@ -3,7 +3,30 @@
  * table's size is fixed, so that no flood of addresses can grow it; its hash has a seed of its own, so that nobody
  * can aim at another's place in it. Pure: time is passed in, and no address is kept.
  */
-import type { Address } from "./addresses.ts";
+import type { Address, Cidr } from "./addresses.ts";
+
+/** The numbers that the core keeps to, and what it asks of who connects: times in ms, sizes in bytes, rates a second. */
+export interface Limits {
+  readonly sessionTtlMs: number;
+  readonly joinTimeoutMs: number;
+  readonly pingIntervalMs: number;
+  readonly drainMs: number;
+  readonly maxMessageBytes: number;
+  readonly maxBufferedBytes: number;
+  readonly maxPeers: number;
+  readonly maxWaiting: number;
+  readonly maxPerAddress: number;
+  readonly connectRate: number;
+  readonly connectBurst: number;
+  readonly messageRate: number;
+  readonly messageBurst: number;
+  readonly quotaMessages: number;
+  readonly quotaBytes: number;
+  readonly trustProxy: readonly Cidr[];
+  readonly exempt: readonly Cidr[];
+  /** None: any. */
+  readonly origins: readonly string[];
+}
 
 /** A token bucket: `burst` tokens, of which `perSecond` come back. */
 export class Bucket {

@@ -3,15 +3,14 @@
  * takes three steps from peer to peer: parse, check, publish. Functions decide and return a value; this file speaks
  * and closes: state first, close last. It keeps nothing of a socket after its close.
  */
-import type { Config } from "../program/config.ts";
-import type { Metrics } from "../program/metrics.ts";
-import { answer, Door, EXEMPT, type Status, spread } from "../web/http.ts";
-import { Bucket } from "./limits.ts";
+import type { Events, Status } from "./events.ts";
+import { Bucket, type Limits } from "./limits.ts";
 import { Liveness } from "./liveness.ts";
 import { Peer, type Socket } from "./peer.ts";
 import { PROBE_MS, Probes } from "./probes.ts";
 import * as wire from "./protocol.ts";
-import { opposite, type Session, Sessions } from "./sessions.ts";
+import { opposite, outcomeOf, type Session, Sessions } from "./sessions.ts";
+import { EXEMPT, spread, UpgradePolicy } from "./upgrades.ts";
 
 export type Relay = ReturnType<typeof startRelay>;
 
@@ -24,9 +23,18 @@ const LINGER_MS = 250;
 const CHECKS_A_SWEEP = 100;
 const ABUSES: readonly string[] = ["bad-message", "quota", "rate-limited"] satisfies wire.ErrorName[];
 
+/** Where a relay listens. */
+export interface Listener {
+  readonly host: string;
+  readonly port: number;
+  readonly reusePort: boolean;
+}
+
 /** What a relay is given of the world around it. */
-export interface Surroundings {
-  readonly metrics: Metrics;
+export interface Dependencies {
+  readonly events: Events;
+  /** Answers a request that asks for no WebSocket. `sessions`: those with at least one peer now. */
+  http(request: Request, status: Status, sessions: number): Response;
   /** Takes a line for the operator, which holds nothing of a peer. */
   warn(line: string): void;
   /** Takes an error that nobody expected. What it quotes may be what a peer sent. */
@@ -38,12 +46,12 @@ export interface Surroundings {
 }
 
 /** Starts a relay. Throws where the address can't be listened on, as Bun.serve does. */
-export function startRelay(config: Config, { metrics, warn, failed, now, tls }: Surroundings) {
+export function startRelay(config: Listener & Limits, { events, http, warn, failed, now, tls }: Dependencies) {
   const sessions = new Sessions<Socket>(config.sessionTtlMs, config.maxWaiting);
   const probes = new Probes<Socket, wire.JoinMessage>();
   const liveness = new Liveness<Socket>(Math.ceil(config.pingIntervalMs / SWEEP_MS));
   const bucket = new Bucket(config.messageRate, config.messageBurst);
-  const door = new Door(config, metrics, warn);
+  const upgrades = new UpgradePolicy(config, events, warn);
   /** Connected, not yet joined; the oldest first. */
   const notJoined = new Set<Socket>();
   let sockets = 0;
@@ -64,13 +72,13 @@ export function startRelay(config: Config, { metrics, warn, failed, now, tls }: 
       return new Response("Internal error\n", { status: 500 });
     },
     fetch(request, server) {
-      if (!/^websocket$/i.test(request.headers.get("upgrade") ?? "")) return answer(request, status, sessions.size);
-      const place = door.enter(request, server.requestIP(request)?.address ?? "", now(), status, sockets);
+      if (!/^websocket$/i.test(request.headers.get("upgrade") ?? "")) return http(request, status, sessions.size);
+      const place = upgrades.enter(request, server.requestIP(request)?.address ?? "", now(), status, sockets);
       if (place instanceof Response) return place;
       if (server.upgrade(request, { data: new Peer(liveness.newPulse(), place, now()) })) return undefined;
-      door.exit(place);
-      metrics.upgrades.add("malformed");
-      return answer(request, status, sessions.size);
+      upgrades.exit(place);
+      events.upgraded("malformed");
+      return http(request, status, sessions.size);
     },
     websocket: {
       data: {} as Peer,
@@ -82,7 +90,7 @@ export function startRelay(config: Config, { metrics, warn, failed, now, tls }: 
       publishToSelf: false,
       open(ws) {
         sockets++;
-        metrics.upgrades.add("taken");
+        events.upgraded("taken");
         notJoined.add(ws);
         liveness.add(ws);
       },
@@ -91,10 +99,10 @@ export function startRelay(config: Config, { metrics, warn, failed, now, tls }: 
       pong: (ws) => refuse(ws, hear(ws, 0)),
       close(ws, code) {
         sockets--;
-        metrics.closed(ws.data.closedFor, code);
+        events.closed(ws.data.closedFor, code);
         notJoined.delete(ws);
         liveness.remove(ws);
-        door.exit(ws.data.place);
+        upgrades.exit(ws.data.place);
         if (ws.data.probed !== null) probes.withdraw(ws.data.probed, ws);
         leave(ws);
         if (sockets === 0) emptied();
@@ -154,7 +162,11 @@ export function startRelay(config: Config, { metrics, warn, failed, now, tls }: 
     if (other === null) return "no-peer";
     const at = now();
     sessions.touch(session, at);
-    metrics.relayed(session, message.type, bytes, at);
+    events.relayed(message.type, bytes);
+    if (message.type === "answer" && !session.isAnswered) {
+      session.isAnswered = true;
+      events.answered(at - (session.readyAt ?? at));
+    }
     // -1: it had to be queued. 0: it was not, though a peer is there; a gap is worse than an end.
     const sent = ws.publishText(session.code, text);
     if (sent === 0 || (sent < 0 && other.getBufferedAmount() > config.maxBufferedBytes)) refuse(other, "slow");
@@ -203,7 +215,10 @@ export function startRelay(config: Config, { metrics, warn, failed, now, tls }: 
     ws.subscribe(session.code);
     ws.send(wire.joined(ws.data.newToken(), config.sessionTtlMs));
     if (opposite(session, ws) === null) return;
-    metrics.ready(session, now());
+    if (session.readyAt === null) {
+      session.readyAt = now();
+      events.ready(session.readyAt - session.beganAt);
+    }
     server.publish(session.code, wire.READY);
   }
 
@@ -233,7 +248,7 @@ export function startRelay(config: Config, { metrics, warn, failed, now, tls }: 
     ws.data.session = null;
     ws.unsubscribe(session.code);
     const other = sessions.leave(session, ws);
-    if (other === null) metrics.ended(session, false);
+    if (other === null) events.ended(outcomeOf(session, false));
     other?.send(wire.PEER_LEFT);
     settle(ws);
     if (status === "draining" && other !== null) refuse(other, "restarting");
@@ -243,11 +258,11 @@ export function startRelay(config: Config, { metrics, warn, failed, now, tls }: 
   function refuse(ws: Socket, name: wire.ErrorName | null): void {
     if (name === null || ws.readyState !== WebSocket.OPEN) return;
     const { close } = wire.ERRORS[name];
-    metrics.refused(name);
+    events.refused(name);
     ws.send(wire.error(name, retryAfterMs(ws, name)));
     if (name === "bad-message" && ++ws.data.badMessages <= wire.FORGIVEN_BAD_MESSAGES) return;
     if (close === null) return;
-    if (ABUSES.includes(name)) door.punish(ws.data.place, now());
+    if (ABUSES.includes(name)) upgrades.punish(ws.data.place, now());
     ws.data.closedFor = name;
     ws.close(close, name);
   }
@@ -261,7 +276,7 @@ export function startRelay(config: Config, { metrics, warn, failed, now, tls }: 
   function sweep(): void {
     const at = now();
     for (const session of sessions.expire(at)) {
-      metrics.ended(session, true);
+      events.ended(outcomeOf(session, true));
       const peers = [session.initiator, session.joiner].filter((ws) => ws !== null);
       for (const ws of peers) ws.data.session = null;
       for (const ws of peers) settle(ws);
@@ -280,7 +295,7 @@ export function startRelay(config: Config, { metrics, warn, failed, now, tls }: 
       ws.data.closedFor = "silent";
       ws.terminate();
     }
-    metrics.swept(Math.max(0, at - sweptAt - SWEEP_MS), check());
+    events.swept(Math.max(0, at - sweptAt - SWEEP_MS), check());
     sweptAt = at;
   }
 

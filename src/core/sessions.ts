@@ -3,10 +3,16 @@
  * It decides and returns; it never sends, closes, waits, reads a clock or knows what a peer is made of.
  * A session exists while a seat is held: with the last peer its entry, and so its code, is gone.
  */
-import type { Story } from "../program/metrics.ts";
+import type { Outcome } from "./events.ts";
 
-export interface Session<Peer> extends Story {
+export interface Session<Peer> {
   readonly code: string;
+  readonly beganAt: number;
+  /** When both seats were first held. */
+  readyAt: number | null;
+  isAnswered: boolean;
+  /** Whether a third peer was turned away. */
+  isCrowded: boolean;
   initiator: Peer | null;
   joiner: Peer | null;
   /** When it was last joined or relayed for, in ms of the caller's clock. */
@@ -130,6 +136,14 @@ export class Sessions<Peer> {
     }
     return differences;
   }
+}
+
+/** How `session` has ended: the first that holds. An answer came; time ran out; a third peer was turned away; nobody came. */
+export function outcomeOf<Peer>(session: Session<Peer>, isExpired: boolean): Outcome {
+  if (session.isAnswered) return "paired";
+  if (isExpired) return "expired";
+  if (session.isCrowded) return "crowded";
+  return session.readyAt === null ? "lonely" : "lost";
 }
 
 function newSession<Peer>(code: string, now: number): Session<Peer> {

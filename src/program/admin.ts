@@ -3,7 +3,7 @@
  * and its metrics. Off unless switched on, and meant for an address that strangers can't reach. It takes nothing from
  * a request but its method and path.
  */
-import type { Status } from "../web/http.ts";
+import type { Status } from "../core/events.ts";
 
 /** What /readyz says; only the first is a yes. */
 const READINESS = ["ok", "crowded", "degraded", "draining", "starting"] as const;

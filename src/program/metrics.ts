@@ -3,21 +3,8 @@
  * text format (version 0.0.4). The sets of labels are closed and all their rows exist from the start; no label, name
  * or value is ever taken from what a peer sent.
  */
+import { type Events, OUTCOMES, type Outcome, UPGRADES, type UpgradeResult } from "../core/events.ts";
 import { ERRORS, type ErrorName, type RelayedMessage } from "../core/protocol.ts";
-
-/** How a session ended. `paired`: an answer was relayed; the others are the reasons why none was. */
-export type Mood = "paired" | "lonely" | "crowded" | "expired" | "lost";
-
-/** How an upgrade went; the refusals are those of docs/PROTOCOL.md, "HTTP". */
-export type UpgradeResult = "taken" | "malformed" | "origin" | "address" | "at-capacity" | "draining";
-
-/** What is noted of a session while it lives, in ms of the caller's clock. */
-export interface Story {
-  readonly beganAt: number;
-  readyAt: number | null;
-  isAnswered: boolean;
-  isCrowded: boolean;
-}
 
 /** What is so now; see Relay.gauges. */
 export interface Gauges {
@@ -92,22 +79,13 @@ class Histogram {
   }
 }
 
-const MOODS = ["paired", "lonely", "crowded", "expired", "lost"] as const satisfies Mood[];
-const UPGRADES = [
-  "taken",
-  "malformed",
-  "origin",
-  "address",
-  "at-capacity",
-  "draining",
-] as const satisfies UpgradeResult[];
 const RELAYED = ["offer", "answer", "ice-candidate"] as const satisfies RelayedMessage["type"][];
 /** A handshake takes a tenth of a second, a person who types a code minutes. */
 const WAITS = [0.1, 0.5, 1, 5, 10, 30, 60, 120, 300, 600];
 const LAGS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5];
 
-export class Metrics {
-  readonly upgrades = new Counters<UpgradeResult>(UPGRADES);
+export class Metrics implements Events {
+  readonly #upgrades = new Counters<UpgradeResult>(UPGRADES);
   readonly #errors = new Counters(Object.keys(ERRORS) as ErrorName[]);
   readonly #closes = new Counters<ErrorName | "left" | "lost" | "silent">([
     ...(Object.keys(ERRORS) as ErrorName[]).filter((name) => ERRORS[name].close !== null),
@@ -115,7 +93,7 @@ export class Metrics {
   ]);
   readonly #messages = new Counters<RelayedMessage["type"]>(RELAYED);
   readonly #bytes = new Counters<RelayedMessage["type"]>(RELAYED);
-  readonly #moods = new Counters<Mood>(MOODS);
+  readonly #outcomes = new Counters<Outcome>(OUTCOMES);
   readonly #toReady = new Histogram(WAITS);
   readonly #toAnswer = new Histogram(WAITS);
   readonly #lag = new Histogram(LAGS);
@@ -124,44 +102,38 @@ export class Metrics {
 
   /** Grows whenever a peer has come, gone or been heard by another. */
   get activity(): number {
-    return this.upgrades.sum + this.#closes.sum + this.#messages.sum;
+    return this.#upgrades.sum + this.#closes.sum + this.#messages.sum;
   }
 
-  /** A peer was told no. */
+  upgraded(result: UpgradeResult): void {
+    this.#upgrades.add(result);
+  }
+
   refused(name: ErrorName): void {
     this.#errors.add(name);
   }
 
-  /**
-   * A socket has closed: by a refusal, or as `code` says (RFC 6455, section 7.4). 1006 is no close frame at all, and
-   * what Bun gives where it ended a socket itself: a frame that breaks RFC 6455, a message it would not even read.
-   */
   closed(refusal: ErrorName | "silent" | null, code: number): void {
     this.#closes.add(refusal ?? (code === 1006 ? "lost" : "left"));
   }
 
-  /** A message of so many bytes was passed on. */
-  relayed(story: Story, type: RelayedMessage["type"], bytes: number, now: number): void {
+  ready(afterMs: number): void {
+    this.#toReady.observe(afterMs);
+  }
+
+  relayed(type: RelayedMessage["type"], bytes: number): void {
     this.#messages.add(type);
     this.#bytes.add(type, bytes);
-    if (type !== "answer" || story.isAnswered) return;
-    story.isAnswered = true;
-    this.#toAnswer.observe(now - (story.readyAt ?? now));
   }
 
-  /** Both seats of a session are held. */
-  ready(story: Story, now: number): void {
-    if (story.readyAt !== null) return;
-    story.readyAt = now;
-    this.#toReady.observe(now - story.beganAt);
+  answered(afterMs: number): void {
+    this.#toAnswer.observe(afterMs);
   }
 
-  /** A session is over. */
-  ended(story: Story, isExpired: boolean): void {
-    this.#moods.add(moodOf(story, isExpired));
+  ended(outcome: Outcome): void {
+    this.#outcomes.add(outcome);
   }
 
-  /** A sweep came so many ms late, and found so many differences. */
   swept(lagMs: number, differences: number): void {
     this.#lag.observe(lagMs);
     this.#differences += differences;
@@ -196,12 +168,12 @@ export class Metrics {
         ["waiting", waiting],
         ["paired", paired],
       ]),
-      total("whisper_upgrades_total", "Upgrades by result.", "result", this.upgrades),
+      total("whisper_upgrades_total", "Upgrades by result.", "result", this.#upgrades),
       total("whisper_errors_total", "Errors told to peers, by name.", "error", this.#errors),
       total("whisper_closes_total", "Closed sockets by reason.", "reason", this.#closes),
       total("whisper_messages_relayed_total", "Messages passed on, by type.", "type", this.#messages),
       total("whisper_bytes_relayed_total", "Bytes passed on, by type of message.", "type", this.#bytes),
-      total("whisper_session_outcomes_total", "Ended sessions by mood.", "mood", this.#moods),
+      total("whisper_session_outcomes_total", "Ended sessions by mood.", "mood", this.#outcomes),
       this.#toReady.write("whisper_time_to_ready_seconds", "From the first join of a session to both seats held."),
       this.#toAnswer.write("whisper_time_to_answer_seconds", "From both seats held to the first answer."),
       this.#lag.write("whisper_event_loop_lag_seconds", "How late the sweep of each second came."),
@@ -233,14 +205,6 @@ export class Metrics {
       `whisper_build_info{version="${program.version}",bun="${program.bun}"} 1\n`,
     ].join("");
   }
-}
-
-/** The first that holds: an answer came; time ran out; a third peer was turned away; nobody came; or somebody did. */
-function moodOf(story: Story, isExpired: boolean): Mood {
-  if (story.isAnswered) return "paired";
-  if (isExpired) return "expired";
-  if (story.isCrowded) return "crowded";
-  return story.readyAt === null ? "lonely" : "lost";
 }
 
 function single(name: string, type: string, help: string, value: number | null): string {

@@ -1,29 +1,11 @@
 /**
- * What comes before a WebSocket: plain requests, and who may have one. Owns the counts by address. It reads of a
- * request its method, path, origin and where it comes from, repeats nothing of it, and keeps only the counts.
+ * Plain requests: whether the relay is well, and a page for people. It reads of a request its method, path and what it
+ * accepts, and repeats nothing of it.
  */
-import { clientAddress, isIn, parseAddress } from "../core/addresses.ts";
-import { AddressTable, Bucket } from "../core/limits.ts";
-import type { Config } from "../program/config.ts";
-import type { Metrics, UpgradeResult } from "../program/metrics.ts";
+import type { Status } from "../core/events.ts";
 import { PAGE_HEADERS, page } from "./page.ts";
 
-/** How the relay is: well; well, but with a difference in its own books; or on its way out. */
-export type Status = "ok" | "degraded" | "draining";
-
-/** Where an address is counted that is free of rates and quotas. */
-export const EXEMPT = -1;
-
-/** Peers who are sent away together come back spread over this time. */
-const SPREAD_MS = 5_000;
-/** What an abuse costs of the tokens for new connections, so that coming back does not wash it off. */
-const ABUSE_TOKENS = 10;
 const HEADERS = { "Access-Control-Allow-Origin": "*", "Cache-Control": "no-store" };
-
-/** A wait in ms that is not the same for everyone. */
-export function spread(): number {
-  return Math.floor(Math.random() * SPREAD_MS);
-}
 
 /** Answers a request that is no upgrade (docs/PROTOCOL.md, "HTTP"). `sessions`: those with at least one peer now. */
 export function answer(request: Request, status: Status, sessions: number): Response {
@@ -36,64 +18,4 @@ export function answer(request: Request, status: Status, sessions: number): Resp
   if (/\btext\/html\b/.test(request.headers.get("accept") ?? ""))
     return new Response(page(status), { headers: { ...HEADERS, ...PAGE_HEADERS } });
   return new Response("whisper-signaling: a WebSocket relay for WebRTC. It stores nothing.\n", { headers: HEADERS });
-}
-
-/** Who may have a WebSocket, by origin and by address (docs/OPERATIONS.md, "Limits"). */
-export class Door {
-  readonly #config: Config;
-  readonly #metrics: Metrics;
-  readonly #warn: (line: string) => void;
-  readonly #addresses: AddressTable;
-
-  constructor(config: Config, metrics: Metrics, warn: (line: string) => void) {
-    const seed = crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
-    this.#config = config;
-    this.#metrics = metrics;
-    this.#warn = warn;
-    this.#addresses = new AddressTable(config.maxPerAddress, new Bucket(config.connectRate, config.connectBurst), seed);
-  }
-
-  /**
-   * Counts an upgrade in.
-   * @param status how the relay is, and `sockets` how many it has
-   * @returns where its address is counted, for `exit` and `punish`, or the answer that refuses it
-   */
-  enter(request: Request, remote: string, now: number, status: Status, sockets: number): number | Response {
-    const { origins, maxPeers } = this.#config;
-    if (status === "draining") return this.#refuse("draining", 503, spread());
-    if (sockets >= maxPeers) return this.#refuse("at-capacity", 503, spread());
-    if (origins.length > 0 && !origins.includes(request.headers.get("origin") ?? ""))
-      return this.#refuse("origin", 403);
-    const place = this.#placeOf(request.headers.get("x-forwarded-for"), remote);
-    const waitMs = place === EXEMPT ? 0 : this.#addresses.enter(place, now);
-    return waitMs > 0 ? this.#refuse("address", 429, waitMs) : place;
-  }
-
-  #refuse(result: UpgradeResult, status: number, retryAfterMs: number | null = null): Response {
-    this.#metrics.upgrades.add(result);
-    if (retryAfterMs === null) return new Response("Not allowed\n", { status, headers: HEADERS });
-    const headers = { ...HEADERS, "Retry-After": String(Math.ceil(retryAfterMs / 1_000)) };
-    return new Response("Try again later\n", { status, headers });
-  }
-
-  exit(place: number): void {
-    if (place !== EXEMPT) this.#addresses.exit(place);
-  }
-
-  punish(place: number, now: number): void {
-    if (place !== EXEMPT) this.#addresses.charge(place, now, ABUSE_TOKENS);
-  }
-
-  /** A proxy counts as its clients where it is trusted; where it is not, all its clients count as one. */
-  #placeOf(forwardedFor: string | null, remote: string): number {
-    const { trustProxy, exempt } = this.#config;
-    const proxy = parseAddress(remote) ?? [];
-    const client = clientAddress(proxy, forwardedFor ?? "", trustProxy);
-    const isTrusted = isIn(proxy, trustProxy);
-    const isProxy = client === proxy && (forwardedFor !== null || isTrusted);
-    if (!isProxy && isIn(client, exempt)) return EXEMPT;
-    if (!isTrusted && isProxy && isIn(proxy, exempt))
-      this.#warn("an exempt address sends X-Forwarded-For, and so is not exempt: name it with --trust-proxy");
-    return this.#addresses.place(client);
-  }
 }

@@ -2,7 +2,7 @@
  * The page for people who open the relay's address in a browser: what it is, what it sees, what it keeps, and whether
  * it is well. Static but for one word; no script, nothing loaded from elsewhere, and a policy that forbids both.
  */
-import type { Status } from "./http.ts";
+import type { Status } from "../core/events.ts";
 
 export const PAGE_HEADERS = {
   "Content-Type": "text/html; charset=utf-8",

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import { clientAddress, isIn, parseAddress, parseCidr } from "../../src/core/addresses.ts";
 import { AddressTable, Bucket } from "../../src/core/limits.ts";
+import { EXEMPT, UpgradePolicy } from "../../src/core/upgrades.ts";
 import { readConfig } from "../../src/program/config.ts";
 import { Metrics } from "../../src/program/metrics.ts";
-import { Door, EXEMPT } from "../../src/web/http.ts";
 
 const ranges = (...texts: string[]) => readConfig(["--trust-proxy", texts.join()], {}).trustProxy;
 const address = (text: string) => parseAddress(text) ?? [];
@@ -159,14 +159,14 @@ describe("the table of addresses", () => {
 
 describe("the door", () => {
   /** What an upgrade from `remote` with these headers comes to: exempt, counted, or the status of the refusal. */
-  function knock(door: Door, remote: string, headers: Record<string, string> = {}): string | number {
+  function knock(door: UpgradePolicy, remote: string, headers: Record<string, string> = {}): string | number {
     const place = door.enter(new Request("http://relay/", { headers }), remote, 0, "ok", 0);
     if (place instanceof Response) return place.status;
     return place === EXEMPT ? "exempt" : "counted";
   }
-  function newDoor(...args: string[]): { door: Door; warnings: string[] } {
+  function newDoor(...args: string[]): { door: UpgradePolicy; warnings: string[] } {
     const warnings: string[] = [];
-    return { door: new Door(readConfig(args, {}), new Metrics(), (line) => warnings.push(line)), warnings };
+    return { door: new UpgradePolicy(readConfig(args, {}), new Metrics(), (line) => warnings.push(line)), warnings };
   }
   const forwarded = (value: string) => ({ "X-Forwarded-For": value });
 

@@ -5,6 +5,7 @@ import { PEER_LEFT, READY } from "../../src/core/protocol.ts";
 import { startRelay } from "../../src/core/relay.ts";
 import { readConfig } from "../../src/program/config.ts";
 import { Metrics } from "../../src/program/metrics.ts";
+import { answer } from "../../src/web/http.ts";
 import { failed } from "../support/machines/failed.ts";
 import { Random } from "../support/machines/random.ts";
 import { until } from "../support/machines/until.ts";
@@ -60,7 +61,8 @@ test.each([1, 2, 3, 4, 5])("the relay does what the model says (seed %d)", async
   let now = 0;
   const warn = (line: string) => expect.unreachable(line);
   const relay = startRelay(readConfig(["--host", "127.0.0.1", "--port", "0"], {}), {
-    metrics: new Metrics(),
+    events: new Metrics(),
+    http: answer,
     warn,
     failed,
     now: () => now,

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { type Relay, startRelay } from "../../src/core/relay.ts";
 import { readConfig } from "../../src/program/config.ts";
 import { Metrics } from "../../src/program/metrics.ts";
+import { answer } from "../../src/web/http.ts";
 import { failed } from "../support/machines/failed.ts";
 import { until } from "../support/machines/until.ts";
 import { Client, expectUndisturbed, newCode, newPair } from "../support/peers/client.ts";
@@ -21,7 +22,8 @@ beforeEach(() => {
   now = 0;
   warnings = [];
   relay = startRelay(readConfig(["--host", "127.0.0.1", "--port", "0"], {}), {
-    metrics: new Metrics(),
+    events: new Metrics(),
+    http: answer,
     warn,
     failed,
     now: () => now,
@@ -142,7 +144,8 @@ test("stopping closes every peer and frees the port", async () => {
   expect([(await alice.closed).code, (await bob.closed).code]).toEqual([1001, 1001]);
   expect(relay.gauges()).toEqual(NOTHING);
   relay = startRelay(readConfig(["--host", "127.0.0.1", "--port", String(port)], {}), {
-    metrics: new Metrics(),
+    events: new Metrics(),
+    http: answer,
     warn,
     failed,
     now: () => now,

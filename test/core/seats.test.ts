@@ -5,6 +5,7 @@ import { PROBE_MS } from "../../src/core/probes.ts";
 import { type Relay, startRelay } from "../../src/core/relay.ts";
 import { readConfig } from "../../src/program/config.ts";
 import { Metrics } from "../../src/program/metrics.ts";
+import { answer } from "../../src/web/http.ts";
 import { failed } from "../support/machines/failed.ts";
 import { until } from "../support/machines/until.ts";
 import { Client, expectUndisturbed, newCode, newPair, type Pair } from "../support/peers/client.ts";
@@ -17,7 +18,8 @@ let url: string;
 function start(...args: string[]): void {
   const warn = (line: string) => expect.unreachable(line);
   relay = startRelay(readConfig(["--host=127.0.0.1", "--port=0", ...args], {}), {
-    metrics: new Metrics(),
+    events: new Metrics(),
+    http: answer,
     warn,
     failed,
     now: () => now,
@@ -175,7 +177,8 @@ describe("without it", () => {
     const warn = (line: string) => expect.unreachable(line);
     const clock = () => performance.now();
     relay = startRelay(readConfig(["--host=127.0.0.1", "--port=0"], {}), {
-      metrics: new Metrics(),
+      events: new Metrics(),
+      http: answer,
       warn,
       failed,
       now: clock,

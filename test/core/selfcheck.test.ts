@@ -5,6 +5,7 @@ import { startRelay } from "../../src/core/relay.ts";
 import { Sessions } from "../../src/core/sessions.ts";
 import { readConfig } from "../../src/program/config.ts";
 import { Metrics } from "../../src/program/metrics.ts";
+import { answer } from "../../src/web/http.ts";
 import { failed } from "../support/machines/failed.ts";
 import { until } from "../support/machines/until.ts";
 import { expectUndisturbed, newPair } from "../support/peers/client.ts";
@@ -12,7 +13,8 @@ import { expectUndisturbed, newPair } from "../support/peers/client.ts";
 test("a seat that is not given back is found on the next sweep, counted, logged once, and seen in health", async () => {
   const warnings: string[] = [];
   const relay = startRelay(readConfig(["--host=127.0.0.1", "--port=0"], {}), {
-    metrics: new Metrics(),
+    events: new Metrics(),
+    http: answer,
     warn: (line) => warnings.push(line),
     failed,
     now: () => performance.now(),

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { opposite, type Session, Sessions } from "../../src/core/sessions.ts";
+import { opposite, outcomeOf, type Session, Sessions } from "../../src/core/sessions.ts";
 
 const TTL_MS = 600_000;
 const CODE = "A3F7B9E2C1D4";
@@ -141,4 +141,19 @@ describe("expiry", () => {
     expect(sessions.expire(TTL_MS + 4).length).toBe(5);
     expect(looks).toBe(6);
   });
+});
+
+test.each<[string, Partial<Session<string>>, boolean]>([
+  ["lonely", {}, false],
+  ["lost", { readyAt: 1 }, false],
+  ["crowded", { readyAt: 1, isCrowded: true }, false],
+  ["expired", {}, true],
+  ["expired", { readyAt: 1 }, true],
+  ["expired", { readyAt: 1, isCrowded: true }, true],
+  ["paired", { readyAt: 1, isAnswered: true }, false],
+  ["paired", { readyAt: 1, isAnswered: true, isCrowded: true }, false],
+  ["paired", { readyAt: 1, isAnswered: true }, true],
+])("a session ends %s after %j, expired: %j", (outcome, story, isExpired) => {
+  const session = seated(new Sessions<string>(TTL_MS, 1).join(CODE, true, "alice", 0));
+  expect(outcomeOf({ ...session, ...story }, isExpired)).toBe(outcome as ReturnType<typeof outcomeOf>);
 });

@@ -8,6 +8,7 @@ import { expect, test } from "bun:test";
 import { startRelay } from "../../src/core/relay.ts";
 import { readConfig } from "../../src/program/config.ts";
 import { Metrics } from "../../src/program/metrics.ts";
+import { answer } from "../../src/web/http.ts";
 import { killed, type Place, QUICK, SLOW } from "../support/machines/endings.ts";
 import { failed } from "../support/machines/failed.ts";
 import { eventually, measured, openFiles, residentBytes } from "../support/machines/outside.ts";
@@ -77,7 +78,8 @@ test("no socket, peer or collection outlives its session in the heap", async () 
   const warnings: string[] = [];
   const config = readConfig(["--host", "127.0.0.1", "--port", "0", ...TIMES], {});
   const relay = startRelay(config, {
-    metrics: new Metrics(),
+    events: new Metrics(),
+    http: answer,
     warn: (line) => void warnings.push(line),
     failed,
     now: () => performance.now(),

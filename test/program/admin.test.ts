@@ -9,6 +9,7 @@ import { Sessions } from "../../src/core/sessions.ts";
 import { startAdmin } from "../../src/program/admin.ts";
 import { readConfig } from "../../src/program/config.ts";
 import { Metrics } from "../../src/program/metrics.ts";
+import { answer } from "../../src/web/http.ts";
 import { failed } from "../support/machines/failed.ts";
 import { newFolder } from "../support/machines/folder.ts";
 import { counted, scrape } from "../support/machines/metrics.ts";
@@ -166,7 +167,13 @@ describe("the listener, in this process", () => {
   test("is not ready while the relay finds a difference in its own books, crowded or not", async () => {
     const metrics = new Metrics();
     const config = readConfig(["--host=127.0.0.1", "--port=0"], {});
-    const relay = startRelay(config, { metrics, warn: () => {}, failed, now: () => performance.now() });
+    const relay = startRelay(config, {
+      events: metrics,
+      http: answer,
+      warn: () => {},
+      failed,
+      now: () => performance.now(),
+    });
     let isCrowded = false;
     const sources = { status: relay.getStatus, isCrowded: () => isCrowded, metrics: () => "" };
     const admin = startAdmin("127.0.0.1", 0, sources);

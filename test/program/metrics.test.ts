@@ -1,8 +1,9 @@
 /** What is counted, and under which name: the text of it to the letter, without a relay. */
 import { describe, expect, test } from "bun:test";
 import { resolve } from "node:path";
+import { OUTCOMES } from "../../src/core/events.ts";
 import { ERRORS, type ErrorName } from "../../src/core/protocol.ts";
-import { type Gauges, Metrics, type Resources, type Story } from "../../src/program/metrics.ts";
+import { type Gauges, Metrics, type Resources } from "../../src/program/metrics.ts";
 import { ResourceReader } from "../../src/program/resources.ts";
 import { parseMetrics } from "../support/machines/metrics.ts";
 import { HAS_PROMETHEUS, promtool } from "../support/machines/prometheus.ts";
@@ -15,10 +16,6 @@ const UNKNOWN = { residentBytes: null, cpuSeconds: null, openFiles: null, maxFil
 const PROGRAM = { version: "1.2.3", bun: "4.5.6", isLocked: false };
 const NAMES = Object.keys(ERRORS) as ErrorName[];
 
-const newStory = (story: Partial<Story> = {}): Story => ({
-  ...{ beganAt: 0, readyAt: null, isAnswered: false, isCrowded: false },
-  ...story,
-});
 const rows = (metrics: Metrics, gauges = NOBODY) => parseMetrics(metrics.write(gauges, NOTHING, PROGRAM, 0));
 
 /** The rows that are not as in fresh metrics. */
@@ -39,10 +36,10 @@ describe("the text", () => {
     const metrics = new Metrics();
     for (const name of NAMES) metrics.refused(name);
     for (const name of NAMES.filter((name) => ERRORS[name].close !== null)) metrics.closed(name, 4_000);
-    const story = newStory();
-    metrics.ready(story, 1e9);
-    metrics.relayed(story, "answer", 1, 2e9);
-    metrics.ended(story, false);
+    metrics.ready(1e9);
+    metrics.relayed("answer", 1);
+    metrics.answered(2e9);
+    metrics.ended("paired");
     metrics.swept(1e9, 1);
     expect([...rows(metrics).keys()]).toEqual([...rows(new Metrics()).keys()]);
   });
@@ -104,9 +101,8 @@ describe("a counter", () => {
 
   test("of messages and one of bytes count what is passed on, by type", () => {
     const metrics = new Metrics();
-    const story = newStory();
-    for (const bytes of [10, 20]) metrics.relayed(story, "ice-candidate", bytes, 0);
-    metrics.relayed(story, "offer", 5, 0);
+    for (const bytes of [10, 20]) metrics.relayed("ice-candidate", bytes);
+    metrics.relayed("offer", 5);
     expect(changes(metrics)).toEqual({
       'whisper_messages_relayed_total{type="ice-candidate"}': 2,
       'whisper_messages_relayed_total{type="offer"}': 1,
@@ -122,31 +118,10 @@ describe("a counter", () => {
   });
 });
 
-describe("the mood of a session", () => {
-  test.each<[string, Partial<Story>, boolean]>([
-    ["lonely", {}, false],
-    ["lost", { readyAt: 1 }, false],
-    ["crowded", { readyAt: 1, isCrowded: true }, false],
-    ["expired", {}, true],
-    ["expired", { readyAt: 1 }, true],
-    ["expired", { readyAt: 1, isCrowded: true }, true],
-    ["paired", { readyAt: 1, isAnswered: true }, false],
-    ["paired", { readyAt: 1, isAnswered: true, isCrowded: true }, false],
-    ["paired", { readyAt: 1, isAnswered: true }, true],
-  ])("is %s after %j, expired: %j", (mood, story, isExpired) => {
-    const metrics = new Metrics();
-    metrics.ended(newStory(story), isExpired);
-    expect(changes(metrics)).toEqual({ [`whisper_session_outcomes_total{mood="${mood}"}`]: 1 });
-  });
-
-  test("turns to paired with the first answer that is passed on", () => {
-    const metrics = new Metrics();
-    const story = newStory({ readyAt: 0 });
-    metrics.relayed(story, "offer", 1, 0);
-    expect(story.isAnswered).toBe(false);
-    metrics.relayed(story, "answer", 1, 0);
-    expect(story.isAnswered).toBe(true);
-  });
+test.each(OUTCOMES)("a session that ended %s is counted as that", (outcome) => {
+  const metrics = new Metrics();
+  metrics.ended(outcome);
+  expect(changes(metrics)).toEqual({ [`whisper_session_outcomes_total{mood="${outcome}"}`]: 1 });
 });
 
 describe("a histogram", () => {
@@ -162,21 +137,12 @@ describe("a histogram", () => {
     expect(rows(metrics).get(`${name}_sum`)).toBeCloseTo(11.007001, 9);
   });
 
-  test("of times to ready measures from the first join to the first ready of a session", () => {
+  test("of times to ready and to the answer has what it is told, each in its own", () => {
     const metrics = new Metrics();
-    const story = newStory({ beganAt: 1_000 });
-    metrics.ready(story, 4_000);
-    metrics.ready(story, 90_000); // a peer came back
+    metrics.ready(3_000);
+    metrics.answered(500);
     expect(rows(metrics).get("whisper_time_to_ready_seconds_sum")).toBe(3);
     expect(bucketsOf(metrics, "whisper_time_to_ready_seconds")).toEqual([0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1]);
-  });
-
-  test("of times to the answer measures from the first ready to the first answer", () => {
-    const metrics = new Metrics();
-    const story = newStory({ beganAt: 1_000, readyAt: 4_000 });
-    metrics.relayed(story, "offer", 1, 4_100);
-    metrics.relayed(story, "answer", 1, 4_500);
-    metrics.relayed(story, "answer", 1, 9_000);
     expect(rows(metrics).get("whisper_time_to_answer_seconds_sum")).toBe(0.5);
     expect(rows(metrics).get("whisper_time_to_answer_seconds_count")).toBe(1);
   });

@@ -8,13 +8,20 @@ import { startRelay } from "../../../src/core/relay.ts";
 import { Scrubber } from "../../../src/lockdown/scrubber.ts";
 import { readConfig } from "../../../src/program/config.ts";
 import { Metrics } from "../../../src/program/metrics.ts";
+import { answer } from "../../../src/web/http.ts";
 import { failed } from "../machines/failed.ts";
 
 let now = 0;
 const metrics = new Metrics();
 const warn = (line: string) => process.stderr.write(line);
 const scrubber = await Scrubber.open(null, warn);
-const relay = startRelay(readConfig(["--host=127.0.0.1", "--port=0"], {}), { metrics, warn, failed, now: () => now });
+const relay = startRelay(readConfig(["--host=127.0.0.1", "--port=0"], {}), {
+  events: metrics,
+  http: answer,
+  warn,
+  failed,
+  now: () => now,
+});
 
 process.on("message", async (told: number | string) => {
   if (typeof told === "number") {
