@@ -3,7 +3,7 @@
  * Exit codes: 0 all well, 1 it can't be done here (port in use, check failed), 2 it was asked for wrongly.
  */
 import { version } from "../package.json" with { type: "json" };
-import { type Dependencies, type Relay, startRelay } from "./core/relay.ts";
+import { type Clock, type Dependencies, type Relay, startRelay } from "./core/relay.ts";
 import { SCRUB_MS, Scrubber } from "./lockdown/scrubber.ts";
 import { type Admin, startAdmin } from "./program/admin.ts";
 import { check } from "./program/check.ts";
@@ -85,7 +85,7 @@ async function serve(config: Config, chosen: Record<string, string>): Promise<vo
   function startAdminListener(host: string, port: number): Admin {
     const resources = new ResourceReader();
     return startAdmin(host, port, {
-      status: () => relay?.getStatus() ?? "starting",
+      status: () => relay?.status() ?? "starting",
       isCrowded: () => (relay?.gauges().sockets ?? 0) > config.highWater,
       metrics() {
         if (relay === null) return "";
@@ -96,6 +96,14 @@ async function serve(config: Config, chosen: Record<string, string>): Promise<vo
     });
   }
 }
+
+const CLOCK: Clock = {
+  now: () => performance.now(),
+  every(ms, run) {
+    const timer = setInterval(run, ms);
+    return () => clearInterval(timer);
+  },
+};
 
 function dependencies(
   log: Log,
@@ -108,7 +116,7 @@ function dependencies(
     http: answer,
     warn: (line: string) => log.warn(line),
     failed,
-    now: () => performance.now(),
+    clock: CLOCK,
   };
   return tls === null ? world : { ...world, tls: { cert: tls.cert, key: tls.key } };
 }

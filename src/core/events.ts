@@ -32,6 +32,8 @@ export interface Events {
   answered(afterMs: number): void;
   /** A session is over. */
   ended(outcome: Outcome): void;
-  /** A sweep came so many ms late, and found so many differences in the relay's books. */
-  swept(lagMs: number, differences: number): void;
+  /** A sweep came so many ms late. */
+  swept(lagMs: number): void;
+  /** A look at the relay's books found so many differences; 0, unless there is a bug. */
+  differed(differences: number): void;
 }

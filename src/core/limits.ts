@@ -15,9 +15,12 @@ export interface Limits {
   readonly maxBufferedBytes: number;
   readonly maxPeers: number;
   readonly maxWaiting: number;
+  readonly maxWaitingPerAddress: number;
   readonly maxPerAddress: number;
   readonly connectRate: number;
   readonly connectBurst: number;
+  readonly failedJoinRate: number;
+  readonly failedJoinBurst: number;
   readonly messageRate: number;
   readonly messageBurst: number;
   readonly quotaMessages: number;
@@ -49,20 +52,31 @@ export class Bucket {
   }
 }
 
+/** Where an address is counted that is free of all this: no array has such a place, so that nothing ever adds up. */
+export const EXEMPT = -1;
 const PLACES = 1 << 16;
+/** An address with all its connections is asked to wait so long: nobody knows when one will end. */
+const FULL_WAIT_MS = 10_000;
 
-/** Connections by address; two addresses may share a place, which only makes their limits stricter. */
+/**
+ * What each address has: connections, sessions in which it waits, joins that failed. Two addresses may share a place,
+ * which only makes their limits stricter.
+ */
 export class AddressTable {
   readonly #connections = new Uint32Array(PLACES);
-  readonly #fullAt = new Float64Array(PLACES);
-  readonly #most: number;
-  readonly #bucket: Bucket;
+  readonly #connectFullAt = new Float64Array(PLACES);
+  readonly #waiting = new Uint32Array(PLACES);
+  readonly #failureFullAt = new Float64Array(PLACES);
+  readonly #limits: Limits;
+  readonly #connects: Bucket;
+  readonly #failures: Bucket;
   readonly #seed: number;
 
-  /** @param most connections at once from one address; `bucket`: new ones; `seed`: 32 random bits */
-  constructor(most: number, bucket: Bucket, seed: number) {
-    this.#most = most;
-    this.#bucket = bucket;
+  /** @param seed 32 random bits */
+  constructor(limits: Limits, seed: number) {
+    this.#limits = limits;
+    this.#connects = new Bucket(limits.connectRate, limits.connectBurst);
+    this.#failures = new Bucket(limits.failedJoinRate, limits.failedJoinBurst);
     this.#seed = seed;
   }
 
@@ -72,13 +86,17 @@ export class AddressTable {
     return Bun.hash.xxHash32((isV4 ? address.slice(6) : address.slice(0, 4)).join(), this.#seed) % PLACES;
   }
 
-  /** Counts a new connection in. Returns 0, or for how many ms there can be none. */
-  enter(place: number, now: number): number {
-    const fullAt = this.#bucket.take(this.#fullAt[place] ?? 0, now, 1);
-    const waitMs = this.#bucket.overdrawnMs(fullAt, now);
+  /**
+   * Counts a new connection in.
+   * @param isRated false where how fast it came can't be told
+   * @returns 0, or for how many ms there can be none
+   */
+  enter(place: number, now: number, isRated = true): number {
+    const fullAt = isRated ? this.#connects.take(this.#connectFullAt[place] ?? 0, now, 1) : 0;
+    const waitMs = this.#connects.overdrawnMs(fullAt, now);
     if (waitMs > 0) return waitMs;
-    if ((this.#connections[place] ?? 0) >= this.#most) return FULL_WAIT_MS;
-    this.#fullAt[place] = fullAt;
+    if ((this.#connections[place] ?? 0) >= this.#limits.maxPerAddress) return FULL_WAIT_MS;
+    if (isRated) this.#connectFullAt[place] = fullAt;
     this.#connections[place] = (this.#connections[place] ?? 0) + 1;
     return 0;
   }
@@ -90,9 +108,26 @@ export class AddressTable {
 
   /** Takes tokens for an abuse, so that a new connection does not wash it off. */
   charge(place: number, now: number, tokens: number): void {
-    this.#fullAt[place] = this.#bucket.take(this.#fullAt[place] ?? 0, now, tokens);
+    if (place !== EXEMPT)
+      this.#connectFullAt[place] = this.#connects.take(this.#connectFullAt[place] ?? 0, now, tokens);
+  }
+
+  /** Whether one more may wait alone in a session, which `waits` then counts in, and later out. */
+  mayWait(place: number): boolean {
+    return (this.#waiting[place] ?? 0) < this.#limits.maxWaitingPerAddress;
+  }
+
+  waits(place: number, more: 1 | -1): void {
+    this.#waiting[place] = (this.#waiting[place] ?? 0) + more;
+  }
+
+  /** A join was refused, or waited for nobody: as one who guesses at codes would. */
+  failed(place: number, now: number): void {
+    this.#failureFullAt[place] = this.#failures.take(this.#failureFullAt[place] ?? 0, now, 1);
+  }
+
+  /** For how many ms there can be no join after all that failed; 0: none. */
+  failureWaitMs(place: number, now: number): number {
+    return Math.max(0, this.#failures.overdrawnMs(this.#failures.take(this.#failureFullAt[place] ?? 0, now, 1), now));
   }
 }
-
-/** An address with all its connections is asked to wait so long: nobody knows when one will end. */
-const FULL_WAIT_MS = 10_000;

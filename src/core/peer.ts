@@ -1,49 +1,71 @@
 /**
- * All that is kept of one socket, for as long as it is open: its seat, its token, and counts. No address, no message.
+ * All that is kept of one peer, in one place, for as long as its socket is open: where it stands in admission, its
+ * token, and what it has used up. No address, no message. It decides nothing.
  */
-import { timingSafeEqual } from "node:crypto";
 import type { ServerWebSocket } from "bun";
-import type { Pulse } from "./liveness.ts";
-import type { ErrorName } from "./protocol.ts";
-import type { Session } from "./sessions.ts";
+import type { Session } from "./admission.ts";
+import { type ErrorName, type JoinMessage, PEER_LEFT } from "./protocol.ts";
 
 export type Socket = ServerWebSocket<Peer>;
 
-export class Peer implements Pulse {
-  heardAt: number;
-  readonly spoke: number;
-  /** Where its address is counted, or EXEMPT. */
-  readonly place: number;
-  readonly connectedAt: number;
-  session: Session<Socket> | null = null;
-  /** What a later socket must name to take this one's seat at once. */
-  #token = "";
-  /** Whose seat it waits for, while that one is probed. */
-  probed: Socket | null = null;
-  /** Why it was closed here. */
-  closedFor: ErrorName | "silent" | null = null;
+/** Whoever sits opposite: a socket here, or, where there are several relays, a peer of another one. */
+export interface Opposite {
+  /** Passes on what `from` said. Returns false where it could not be, or where more than `mostBytes` now wait here. */
+  text(text: string, from: Socket, mostBytes: number): boolean;
+  /** Asks whether it is there. Whatever comes from it is an answer. */
+  ping(): void;
+  /** Tells it that the other seat fell free. */
+  left(): void;
+}
+
+export class Peer implements Opposite {
+  /** Null from its close on. */
+  socket: Socket | null = null;
+  /** Where its address is counted; see AddressTable. */
+  readonly address: number;
+
+  // Admission's; see admission.ts.
+  phase: "new" | "pending" | "probing" | "seated" | "gone" = "new";
+  /** When its present wait began. */
+  since = 0;
+  heardAt = 0;
+  session: Session | null = null;
+  isInitiator = false;
+  token = "";
+  /** What it asked for, while that is pending or its seat's holder is probed. */
+  asked: JoinMessage | null = null;
+  /** Who waits for its seat while it is probed. */
+  newcomers: Peer[] | null = null;
+
+  // The edge's; see liveness.ts, and `heard` in relay.ts.
+  heardTurn = 0;
+  slot = 0;
+  /** Pings of the relay that it has yet to answer. */
+  pongsDue = 0;
   badMessages = 0;
   messages = 0;
   bytes = 0;
   /** When its bucket of messages is full again. */
   fullAt = 0;
+  /** Why it was closed here. */
+  closedFor: ErrorName | "silent" | null = null;
 
-  constructor({ heardAt, spoke }: Pulse, place: number, connectedAt: number) {
-    this.heardAt = heardAt;
-    this.spoke = spoke;
-    this.place = place;
-    this.connectedAt = connectedAt;
+  constructor(address: number) {
+    this.address = address;
   }
 
-  /** Makes the token for a seat just taken: 128 random bits as hex. */
-  newToken(): string {
-    this.#token = crypto.getRandomValues(new Uint8Array(16)).toHex();
-    return this.#token;
+  text(text: string, from: Socket, mostBytes: number): boolean {
+    const sent = from.publishText(this.session?.code ?? "", text);
+    // -1: it had to be queued. 0: it was not, though a peer is there; a gap is worse than an end.
+    return sent > 0 || (sent < 0 && (this.socket?.getBufferedAmount() ?? 0) <= mostBytes);
   }
 
-  /** Whether `token` is the one made last; how long the comparison takes tells nothing about it. */
-  isProvedBy(token: string | null): boolean {
-    const [given, own] = [Buffer.from(token ?? ""), Buffer.from(this.#token)];
-    return given.length === own.length && own.length > 0 && timingSafeEqual(given, own);
+  ping(): void {
+    this.pongsDue++;
+    this.socket?.ping();
+  }
+
+  left(): void {
+    this.socket?.sendText(PEER_LEFT);
   }
 }

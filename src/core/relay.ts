@@ -1,27 +1,32 @@
 /**
- * The edge: the one place where sockets, time and rules meet. Owns the server, its sockets and the sweep. A message
- * takes three steps from peer to peer: parse, check, publish. Functions decide and return a value; this file speaks
- * and closes: state first, close last. It keeps nothing of a socket after its close.
+ * The edge: the one place where sockets, time and rules meet. Owns the server and the sweep. A message takes three steps
+ * from peer to peer: parse, check, publish. What is decided is decided elsewhere, by functions that return a value; this
+ * file speaks and closes, in the order given: state first, close last. It keeps nothing of a peer beside its `Peer`.
  */
+import { type Effect, type Event, opposite, State, step } from "./admission.ts";
 import type { Events, Status } from "./events.ts";
-import { Bucket, type Limits } from "./limits.ts";
-import { Liveness } from "./liveness.ts";
+import { AddressTable, Bucket, EXEMPT, type Limits } from "./limits.ts";
+import { judge } from "./liveness.ts";
 import { Peer, type Socket } from "./peer.ts";
-import { PROBE_MS, Probes } from "./probes.ts";
 import * as wire from "./protocol.ts";
-import { opposite, outcomeOf, type Session, Sessions } from "./sessions.ts";
-import { EXEMPT, spread, UpgradePolicy } from "./upgrades.ts";
+import { spread, UpgradePolicy } from "./upgrades.ts";
 
 export type Relay = ReturnType<typeof startRelay>;
 
 const SWEEP_MS = 1_000;
+/** The self-check has looked at every session after so many sweeps, whatever happens meanwhile. */
+const CHECK_SWEEPS = 60;
+/** A sweep that comes later than this was held up by a loop that stood still, and not by a busy one. */
+const STALL_MS = 500;
 /** A message between the limit and this multiple of it is still read, so that its sender can be told why. */
 const READ_LIMIT_FACTOR = 2;
 /** So long the last close frames have to be read, before the connections under them are cut. */
 const LINGER_MS = 250;
-/** Sessions that each sweep compares with their topics. */
-const CHECKS_A_SWEEP = 100;
-const ABUSES: readonly string[] = ["bad-message", "quota", "rate-limited"] satisfies wire.ErrorName[];
+/** What an abuse costs of an address's tokens for new connections, so that coming back does not wash it off. */
+const ABUSE_TOKENS = 10;
+
+/** Who was too fast is asked to wait at least so long: a loop of tries costs both ends more than the wait. */
+const LEAST_WAIT_MS = 1_000;
 
 /** Where a relay listens. */
 export interface Listener {
@@ -30,34 +35,52 @@ export interface Listener {
   readonly reusePort: boolean;
 }
 
+/** Time, in ms of a monotonic clock, so that a step of the wall clock expires nobody. */
+export interface Clock {
+  now(): number;
+  /** Calls `run` every so many ms. Returns what ends that. */
+  every(ms: number, run: () => void): () => void;
+}
+
+/** Who sits where, known to several relays. It answers `ask` by `answer`, if at all, in its own time. */
+export interface Directory {
+  ask(join: wire.JoinMessage, answer: (refusal: wire.ErrorName | null) => void): void;
+  /** Nobody waits for the answer to a join any more. */
+  withdraw(join: wire.JoinMessage): void;
+  /** A yes to a join came too late, or the seat is free again. */
+  giveBack(sessionCode: string, isInitiator: boolean): void;
+}
+
 /** What a relay is given of the world around it. */
 export interface Dependencies {
   readonly events: Events;
+  readonly clock: Clock;
   /** Answers a request that asks for no WebSocket. `sessions`: those with at least one peer now. */
   http(request: Request, status: Status, sessions: number): Response;
+  /** Makes the `ready` of one peer, where it holds more than its type. */
+  ready?(): string;
   /** Takes a line for the operator, which holds nothing of a peer. */
   warn(line: string): void;
   /** Takes an error that nobody expected. What it quotes may be what a peer sent. */
   failed(error: unknown): void;
-  /** A monotonic clock in ms, so that a step of the wall clock expires nobody. */
-  now(): number;
   /** Certificate chain and key as PEM, where the relay speaks TLS itself. */
   readonly tls?: { readonly cert: string; readonly key: string };
+  readonly directory?: Directory;
 }
 
 /** Starts a relay. Throws where the address can't be listened on, as Bun.serve does. */
-export function startRelay(config: Listener & Limits, { events, http, warn, failed, now, tls }: Dependencies) {
-  const sessions = new Sessions<Socket>(config.sessionTtlMs, config.maxWaiting);
-  const probes = new Probes<Socket, wire.JoinMessage>();
-  const liveness = new Liveness<Socket>(Math.ceil(config.pingIntervalMs / SWEEP_MS));
+export function startRelay(config: Listener & Limits, dependencies: Dependencies) {
+  const { events, clock, http, warn, failed, tls, directory, ready = () => wire.READY } = dependencies;
+  const addresses = new AddressTable(config, crypto.getRandomValues(new Uint32Array(1))[0] ?? 0);
+  const state = new State(config, addresses, directory !== undefined);
+  const upgrades = new UpgradePolicy(config, addresses, events, warn);
+  const pingSweeps = Math.ceil(config.pingIntervalMs / SWEEP_MS);
   const bucket = new Bucket(config.messageRate, config.messageBurst);
-  const upgrades = new UpgradePolicy(config, events, warn);
-  /** Connected, not yet joined; the oldest first. */
-  const notJoined = new Set<Socket>();
-  let sockets = 0;
-  let differences = 0;
-  let sweptAt = now();
-  let status: Status = "ok";
+  let isDegraded = false;
+  let sweeps = 0;
+  let dueAt = clock.now() + SWEEP_MS;
+  /** For so many ms in all this loop stood still, in which no peer could be heard: they count in no wait. */
+  let stoodStillMs = 0;
   let emptied = () => {};
 
   const server = Bun.serve({
@@ -72,13 +95,16 @@ export function startRelay(config: Listener & Limits, { events, http, warn, fail
       return new Response("Internal error\n", { status: 500 });
     },
     fetch(request, server) {
-      if (!/^websocket$/i.test(request.headers.get("upgrade") ?? "")) return http(request, status, sessions.size);
-      const place = upgrades.enter(request, server.requestIP(request)?.address ?? "", now(), status, sockets);
-      if (place instanceof Response) return place;
-      if (server.upgrade(request, { data: new Peer(liveness.newPulse(), place, now()) })) return undefined;
-      upgrades.exit(place);
+      if (!/^websocket$/i.test(request.headers.get("upgrade") ?? ""))
+        return http(request, status(), state.sessions.size);
+      const now = clock.now();
+      const remote = server.requestIP(request)?.address ?? "";
+      const address = upgrades.enter(request, remote, now, status(), state.peers.size, !isLate(now));
+      if (address instanceof Response) return address;
+      if (server.upgrade(request, { data: new Peer(address) })) return undefined;
+      addresses.exit(address);
       events.upgraded("malformed");
-      return http(request, status, sessions.size);
+      return http(request, status(), state.sessions.size);
     },
     websocket: {
       data: {} as Peer,
@@ -89,23 +115,21 @@ export function startRelay(config: Listener & Limits, { events, http, warn, fail
       perMessageDeflate: false,
       publishToSelf: false,
       open(ws) {
-        sockets++;
+        ws.data.socket = ws;
         events.upgraded("taken");
-        notJoined.add(ws);
-        liveness.add(ws);
+        ws.data.slot = Math.floor(Math.random() * pingSweeps); // a crowd that came at once is not pinged at once
+        ws.data.heardTurn = sweeps;
+        apply({ type: "connect", peer: ws.data });
       },
-      message: (ws, data) => refuse(ws, take(ws, data)),
-      ping: (ws) => refuse(ws, hear(ws, 0)),
-      pong: (ws) => refuse(ws, hear(ws, 0)),
-      close(ws, code) {
-        sockets--;
-        events.closed(ws.data.closedFor, code);
-        notJoined.delete(ws);
-        liveness.remove(ws);
-        upgrades.exit(ws.data.place);
-        if (ws.data.probed !== null) probes.withdraw(ws.data.probed, ws);
-        leave(ws);
-        if (sockets === 0) emptied();
+      message: (ws, data) => refuse(ws.data, take(ws, data)),
+      ping: (ws) => refuse(ws.data, heard(ws.data, clock.now(), 0)),
+      pong: ({ data: peer }) => refuse(peer, heard(peer, clock.now(), peer.pongsDue > 0 ? null : 0)),
+      close({ data: peer }, code) {
+        peer.socket = null;
+        events.closed(peer.closedFor, code);
+        addresses.exit(peer.address);
+        apply({ type: "gone", peer });
+        if (state.peers.size === 0) emptied();
       },
       error(error, ws) {
         failed(error);
@@ -114,229 +138,221 @@ export function startRelay(config: Listener & Limits, { events, http, warn, fail
     },
   });
   const { port = config.port } = server;
-  const sweeping = setInterval(sweep, SWEEP_MS);
+  const stopSweeping = clock.every(SWEEP_MS, () => {
+    const lateMs = Math.max(0, clock.now() - dueAt);
+    afterReading(() => {
+      if (lateMs > STALL_MS) stoodStillMs += lateMs;
+      sweep(lateMs);
+    });
+  });
 
-  /** Notes that a peer lives, and counts what it sent. Returns the limit that this broke, if any. */
-  function hear(ws: Socket, bytes: number): wire.ErrorName | null {
-    const peer = ws.data;
-    liveness.heard(ws);
-    settle(ws);
-    if (peer.place === EXEMPT) return null;
+  function status(): Status {
+    if (state.isDraining) return "draining";
+    return isDegraded ? "degraded" : "ok";
+  }
+
+  /** Calls back when all that had come by now has been read: the first turn may have begun before, the second has not. */
+  function afterReading(run: () => void): void {
+    setImmediate(() => setImmediate(run));
+  }
+
+  /** Whether the loop has yet to catch up, so that what is read now may have come long ago. */
+  function isLate(now: number): boolean {
+    return now > dueAt + STALL_MS;
+  }
+
+  /**
+   * Notes that a peer lives, and counts what it sent.
+   * @param bytes null: it answered the relay, which is free
+   * @returns the limit that this broke, if any
+   */
+  function heard(peer: Peer, now: number, bytes: number | null): wire.ErrorName | null {
+    peer.heardTurn = sweeps;
+    peer.heardAt = now - stoodStillMs;
+    if (peer.newcomers !== null) apply({ type: "heard", peer });
+    if (bytes === null) peer.pongsDue--;
+    if (bytes === null || peer.address === EXEMPT) return null;
     peer.messages++;
     peer.bytes += bytes;
-    if (peer.messages > config.quotaMessages || peer.bytes > config.quotaBytes) return "quota";
-    const at = now();
-    peer.fullAt = bucket.take(peer.fullAt, at, 1);
-    return bucket.overdrawnMs(peer.fullAt, at) > 0 ? "rate-limited" : null;
+    if (peer.messages > config.quotaMessages || peer.bytes > config.quotaBytes) return abuse(peer, "quota", now);
+    if (isLate(now)) return null;
+    peer.fullAt = bucket.take(peer.fullAt, now, 1);
+    return bucket.overdrawnMs(peer.fullAt, now) > 0 ? abuse(peer, "rate-limited", now) : null;
+  }
+
+  function abuse(peer: Peer, name: wire.ErrorName, now: number): wire.ErrorName {
+    addresses.charge(peer.address, now, ABUSE_TOKENS);
+    return name;
   }
 
   /** Does what one frame asks for. Returns why not, where it can't be done. */
   function take(ws: Socket, data: string | Buffer): wire.ErrorName | null {
+    const peer = ws.data;
+    const now = clock.now();
     const bytes = Buffer.byteLength(data);
-    const broken = hear(ws, bytes);
+    const broken = heard(peer, now, bytes);
     if (broken !== null) return broken;
-    if (typeof data !== "string") return "bad-message";
-    if (bytes > config.maxMessageBytes) return "too-large";
-    const message = wire.parse(data);
-    if (message === null) return "bad-message";
+    if (typeof data === "string" && bytes > config.maxMessageBytes) return "too-large";
+    const message = typeof data === "string" ? wire.parse(data) : null;
+    if (typeof data !== "string" || message === null) {
+      if (++peer.badMessages > wire.FORGIVEN_BAD_MESSAGES) abuse(peer, "bad-message", now);
+      return "bad-message";
+    }
     switch (message.type) {
       case "join":
-        return join(ws, message);
+        apply({ type: "join", peer, join: message, token: crypto.getRandomValues(new Uint8Array(16)).toHex() });
+        return null;
       case "leave":
-        leave(ws);
+        apply({ type: "leave", peer });
         ws.close(1000);
         return null;
       case "ping":
-        ws.send(wire.PONG);
+        ws.sendText(wire.PONG);
         return null;
       default:
         return relay(ws, message, data, bytes);
     }
   }
 
-  function relay(ws: Socket, message: wire.RelayedMessage, text: string, bytes: number): wire.ErrorName | null {
+  function relay(ws: Socket, { type, sessionCode }: wire.RelayedMessage, text: string, bytes: number) {
     const { session } = ws.data;
     if (session === null) return "not-joined";
-    if (message.sessionCode !== session.code) return "wrong-session";
-    const other = opposite(session, ws);
+    if (sessionCode !== session.code) return "wrong-session";
+    const other = opposite(ws.data);
     if (other === null) return "no-peer";
-    const at = now();
-    sessions.touch(session, at);
-    events.relayed(message.type, bytes);
-    if (message.type === "answer" && !session.isAnswered) {
+    session.activeAt = ws.data.heardAt;
+    events.relayed(type, bytes);
+    if (type === "answer" && !session.isAnswered) {
       session.isAnswered = true;
-      events.answered(at - (session.readyAt ?? at));
+      events.answered(session.activeAt - (session.readyAt ?? session.activeAt));
     }
-    // -1: it had to be queued. 0: it was not, though a peer is there; a gap is worse than an end.
-    const sent = ws.publishText(session.code, text);
-    if (sent === 0 || (sent < 0 && other.getBufferedAmount() > config.maxBufferedBytes)) refuse(other, "slow");
+    if (!other.text(text, ws, config.maxBufferedBytes)) refuse(other, "slow");
     return null;
   }
 
-  /** Seats a peer, or lets it wait until the holder of its seat has been asked; docs/PROTOCOL.md, "Seats". */
-  function join(ws: Socket, message: wire.JoinMessage): wire.ErrorName | null {
-    if (ws.data.session !== null || ws.data.probed !== null) return "already-joined";
-    const holder = sessions.holder(message.sessionCode, message.isInitiator);
-    if (holder === null) return admit(ws, message);
-    if (holder.data.isProvedBy(message.token)) return takeOver(ws, holder);
-    notJoined.delete(ws);
-    ws.data.probed = holder;
-    if (!probes.begin(holder, ws, message, now())) return null;
-    holder.ping();
-    setTimeout(evictGhosts, PROBE_MS);
-    return null;
+  /** Takes one step of admission, and does what it says. */
+  function apply(event: Event): void {
+    for (const effect of step(state, event, clock.now() - stoodStillMs)) perform(effect);
   }
 
-  /** Decides and stores in one turn of the loop, so that no other join comes between. */
-  function admit(ws: Socket, { sessionCode, isInitiator }: wire.JoinMessage): wire.ErrorName | null {
-    if (status === "draining") return "restarting";
-    const session = sessions.join(sessionCode, isInitiator, ws, now());
-    if (typeof session === "string") return session;
-    seat(ws, session);
-    return null;
-  }
-
-  /** The peer in the seat of `holder` has come back on `ws`, and has proved it. */
-  function takeOver(ws: Socket, holder: Socket): wire.ErrorName | null {
-    const { session } = holder.data;
-    if (session === null) return "session-expired";
-    sessions.replace(session, holder, ws, now());
-    holder.data.session = null;
-    holder.unsubscribe(session.code);
-    seat(ws, session);
-    settle(holder);
-    refuse(holder, "replaced");
-    return null;
-  }
-
-  function seat(ws: Socket, session: Session<Socket>): void {
-    notJoined.delete(ws);
-    ws.data.session = session;
-    ws.subscribe(session.code);
-    ws.send(wire.joined(ws.data.newToken(), config.sessionTtlMs));
-    if (opposite(session, ws) === null) return;
-    if (session.readyAt === null) {
-      session.readyAt = now();
-      events.ready(session.readyAt - session.beganAt);
+  function perform(effect: Effect): void {
+    switch (effect.do) {
+      case "seat":
+        effect.peer.socket?.subscribe(effect.session.code);
+        effect.peer.socket?.sendText(wire.joined(effect.peer.token, config.sessionTtlMs));
+        break;
+      case "unseat":
+        effect.peer.socket?.unsubscribe(effect.session.code);
+        directory?.giveBack(effect.session.code, effect.peer.isInitiator);
+        break;
+      case "ready":
+        if (effect.waitedMs !== null) events.ready(effect.waitedMs);
+        effect.session.initiator?.socket?.sendText(ready());
+        effect.session.joiner?.socket?.sendText(ready());
+        break;
+      case "left":
+        effect.peer.left();
+        break;
+      case "probe":
+        effect.peer.ping();
+        break;
+      case "refuse":
+        refuse(effect.peer, effect.name, effect.retryMs);
+        break;
+      case "ask":
+        directory?.ask(effect.join, (refusal) => apply({ ...effect, type: "answer", refusal }));
+        break;
+      case "withdraw":
+        directory?.withdraw(effect.join);
+        break;
+      case "give back":
+        directory?.giveBack(effect.join.sessionCode, effect.join.isInitiator);
+        break;
+      case "ended":
+        events.ended(effect.outcome);
     }
-    server.publish(session.code, wire.READY);
-  }
-
-  /** Ends the probe of a holder, however it went: who waited joins as anyone does, and the ladder decides. */
-  function settle(holder: Socket): void {
-    const probe = probes.end(holder);
-    if (probe === null) return;
-    for (const ws of probe.newcomers) {
-      ws.data.probed = null;
-      const refusal = admit(ws, probe.request);
-      if (refusal === "session-full" && holder.data.session !== null) holder.data.session.isCrowded = true;
-      refuse(ws, refusal);
-    }
-  }
-
-  function evictGhosts(): void {
-    for (const holder of probes.due(now())) {
-      leave(holder);
-      refuse(holder, "replaced");
-    }
-  }
-
-  /** Frees the seat of `ws`, if it holds one, and tells the peer opposite. */
-  function leave(ws: Socket): void {
-    const { session } = ws.data;
-    if (session === null) return;
-    ws.data.session = null;
-    ws.unsubscribe(session.code);
-    const other = sessions.leave(session, ws);
-    if (other === null) events.ended(outcomeOf(session, false));
-    other?.send(wire.PEER_LEFT);
-    settle(ws);
-    if (status === "draining" && other !== null) refuse(other, "restarting");
   }
 
   /** Says no, where there is a reason to, and closes where that is final. */
-  function refuse(ws: Socket, name: wire.ErrorName | null): void {
-    if (name === null || ws.readyState !== WebSocket.OPEN) return;
+  function refuse(peer: Peer, name: wire.ErrorName | null, retryMs: number | null = null): void {
+    const { socket } = peer;
+    if (name === null || socket?.readyState !== WebSocket.OPEN) return;
     const { close } = wire.ERRORS[name];
     events.refused(name);
-    ws.send(wire.error(name, retryAfterMs(ws, name)));
-    if (name === "bad-message" && ++ws.data.badMessages <= wire.FORGIVEN_BAD_MESSAGES) return;
-    if (close === null) return;
-    if (ABUSES.includes(name)) upgrades.punish(ws.data.place, now());
-    ws.data.closedFor = name;
-    ws.close(close, name);
+    socket.sendText(wire.error(name, retryMs ?? retryAfterMs(peer, name)));
+    if (close === null || (name === "bad-message" && peer.badMessages <= wire.FORGIVEN_BAD_MESSAGES)) return;
+    peer.closedFor = name;
+    socket.close(close, name);
   }
 
-  function retryAfterMs(ws: Socket, name: wire.ErrorName): number | null {
-    if (name === "rate-limited") return Math.ceil(bucket.overdrawnMs(ws.data.fullAt, now()));
+  function retryAfterMs(peer: Peer, name: wire.ErrorName): number | null {
+    if (name === "rate-limited")
+      return Math.max(LEAST_WAIT_MS, Math.ceil(bucket.overdrawnMs(peer.fullAt, clock.now())));
     return name === "restarting" || name === "at-capacity" ? spread() : null;
   }
 
-  /** Ends what is due, pings whose turn it is, and compares what is counted in more than one place. */
-  function sweep(): void {
-    const at = now();
-    for (const session of sessions.expire(at)) {
-      events.ended(outcomeOf(session, true));
-      const peers = [session.initiator, session.joiner].filter((ws) => ws !== null);
-      for (const ws of peers) ws.data.session = null;
-      for (const ws of peers) settle(ws);
-      for (const ws of peers) refuse(ws, "session-expired");
+  /** Ends what is due, pings whose turn it is, and looks at the books. */
+  function sweep(lateMs = 0): void {
+    dueAt = clock.now() + SWEEP_MS;
+    apply({ type: "tick" });
+    const { due, silent } = judge(state.peers, ++sweeps, pingSweeps);
+    for (const peer of due) peer.ping();
+    for (const peer of silent) {
+      peer.closedFor = "silent";
+      peer.socket?.terminate();
     }
-    const late: Socket[] = [];
-    for (const ws of notJoined) {
-      if (at - ws.data.connectedAt < config.joinTimeoutMs) break;
-      late.push(ws);
-    }
-    for (const ws of late) refuse(ws, "join-timeout");
-    evictGhosts();
-    const { due, silent } = liveness.turn();
-    for (const ws of due) ws.ping();
-    for (const ws of silent) {
-      ws.data.closedFor = "silent";
-      ws.terminate();
-    }
-    events.swept(Math.max(0, at - sweptAt - SWEEP_MS), check());
-    sweptAt = at;
+    events.swept(lateMs);
+    check(sweeps % CHECK_SWEEPS);
   }
 
-  function check(): number {
-    const placed = notJoined.size + probes.waiting + sessions.seatsHeld;
-    const found =
-      Math.abs(sockets - placed) +
-      Math.abs(sockets - server.pendingWebSockets) +
-      sessions.check(CHECKS_A_SWEEP, (code) => server.subscriberCount(code));
-    differences += found;
+  /**
+   * Compares what is counted in more than one place.
+   * @param part 0 to CHECK_SWEEPS - 1: of the sessions only those, so that in as many sweeps each is looked at
+   * @returns how many differences there are: 0, unless there is a bug
+   */
+  function check(part: number | null = null): number {
+    const { sockets, seatsHeld, seated } = gauges();
+    let found = Math.abs(sockets - server.pendingWebSockets) + Math.abs(seatsHeld - seated);
+    for (const { code, beganAt, initiator, joiner } of state.sessions.values()) {
+      if (part !== null && Math.floor(beganAt) % CHECK_SWEEPS !== part) continue;
+      const held = Number(initiator !== null) + Number(joiner !== null);
+      if (held === 0 || held !== server.subscriberCount(code)) found++;
+    }
     if (found > 0) warn("the self-check found a difference between sockets, seats, sessions and topics");
-    if (status !== "draining") status = found > 0 ? "degraded" : "ok";
+    events.differed(found);
+    isDegraded = found > 0;
     return found;
   }
 
   /** What the relay holds at this moment: all 0 when the last peer has gone. */
   function gauges() {
-    const { size, seatsHeld } = sessions;
-    return { sockets, notJoined: notJoined.size, probing: probes.waiting, sessions: size, seatsHeld, differences };
+    const phases = { new: 0, pending: 0, probing: 0, seated: 0, gone: 0 };
+    for (const { phase } of state.peers) phases[phase]++;
+    const { new: joining, pending, probing, seated } = phases;
+    const { sessions, peers, seats } = state;
+    return {
+      ...{ sockets: peers.size, notJoined: joining + pending, probing, seated },
+      ...{ sessions: sessions.size, seatsHeld: seats },
+    };
   }
 
   /** Lets pairs finish for as long as --drain says and sends everyone else to come back. Resolves when all have gone. */
   async function drain(): Promise<void> {
-    status = "draining";
+    apply({ type: "drain" });
     if (config.reusePort) server.stop(); // whoever shares the port takes what comes now
-    const isAlone = ({ data: { session } }: Socket) => session === null || !session.initiator || !session.joiner;
-    for (const ws of liveness.all().filter(isAlone)) refuse(ws, "restarting");
     const empty = new Promise<void>((resolve) => (emptied = resolve));
-    if (sockets > 0) await Promise.race([empty, Bun.sleep(config.drainMs)]);
-    for (const ws of liveness.all()) refuse(ws, "restarting");
+    if (state.peers.size > 0) await Promise.race([empty, Bun.sleep(config.drainMs)]);
+    for (const peer of [...state.peers]) refuse(peer, "restarting");
     await Promise.race([server.stop(), Bun.sleep(LINGER_MS)]);
     await stop();
   }
 
   /** Closes the listener and every socket; resolves when both are gone. */
   async function stop(): Promise<void> {
-    clearInterval(sweeping);
+    stopSweeping();
     await server.stop(true);
   }
 
-  const getStatus = () => status;
   const subscribers = (sessionCode: string) => server.subscriberCount(sessionCode);
-  return { address: server.url.origin, port, gauges, getStatus, subscribers, sweep, check, drain, stop };
+  return { address: server.url.origin, port, state, gauges, status, subscribers, sweep, check, drain, stop };
 }

@@ -1,18 +1,13 @@
 /**
- * The upgrade policy: who may have a WebSocket, by origin and by address (docs/OPERATIONS.md, "Limits"). Owns the counts
- * by address. It reads of a request its origin and where it comes from, repeats nothing of it, and keeps only counts.
+ * The upgrade policy: who may have a WebSocket, by origin and by address (docs/OPERATIONS.md, "Limits"). It reads
+ * of a request its origin and where it comes from, repeats nothing of it, and keeps nothing but the counts by address.
  */
 import { clientAddress, isIn, parseAddress } from "./addresses.ts";
 import type { Events, Status, UpgradeResult } from "./events.ts";
-import { AddressTable, Bucket, type Limits } from "./limits.ts";
-
-/** Where an address is counted that is free of rates and quotas. */
-export const EXEMPT = -1;
+import { type AddressTable, EXEMPT, type Limits } from "./limits.ts";
 
 /** Peers who are sent away together come back spread over this time. */
 const SPREAD_MS = 5_000;
-/** What an abuse costs of the tokens for new connections, so that coming back does not wash it off. */
-const ABUSE_TOKENS = 10;
 const HEADERS = { "Access-Control-Allow-Origin": "*", "Cache-Control": "no-store" };
 
 /** A wait in ms that is not the same for everyone. */
@@ -26,27 +21,33 @@ export class UpgradePolicy {
   readonly #warn: (line: string) => void;
   readonly #addresses: AddressTable;
 
-  constructor(limits: Limits, events: Events, warn: (line: string) => void) {
-    const seed = crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
+  constructor(limits: Limits, addresses: AddressTable, events: Events, warn: (line: string) => void) {
     this.#limits = limits;
     this.#events = events;
     this.#warn = warn;
-    this.#addresses = new AddressTable(limits.maxPerAddress, new Bucket(limits.connectRate, limits.connectBurst), seed);
+    this.#addresses = addresses;
   }
 
   /**
    * Counts an upgrade in.
-   * @param status how the relay is, and `sockets` how many it has
-   * @returns where its address is counted, for `exit` and `punish`, or the answer that refuses it
+   * @param status how the relay is, and `sockets` how many it has; `isRated`: see AddressTable.enter
+   * @returns where its address is counted, until `exit`, or the answer that refuses it
    */
-  enter(request: Request, remote: string, now: number, status: Status, sockets: number): number | Response {
+  enter(
+    request: Request,
+    remote: string,
+    now: number,
+    status: Status,
+    sockets: number,
+    isRated: boolean,
+  ): number | Response {
     const { origins, maxPeers } = this.#limits;
     if (status === "draining") return this.#refuse("draining", 503, spread());
     if (sockets >= maxPeers) return this.#refuse("at-capacity", 503, spread());
     if (origins.length > 0 && !origins.includes(request.headers.get("origin") ?? ""))
       return this.#refuse("origin", 403);
     const place = this.#placeOf(request.headers.get("x-forwarded-for"), remote);
-    const waitMs = place === EXEMPT ? 0 : this.#addresses.enter(place, now);
+    const waitMs = this.#addresses.enter(place, now, isRated);
     return waitMs > 0 ? this.#refuse("address", 429, waitMs) : place;
   }
 
@@ -55,14 +56,6 @@ export class UpgradePolicy {
     if (retryAfterMs === null) return new Response("Not allowed\n", { status, headers: HEADERS });
     const headers = { ...HEADERS, "Retry-After": String(Math.ceil(retryAfterMs / 1_000)) };
     return new Response("Try again later\n", { status, headers });
-  }
-
-  exit(place: number): void {
-    if (place !== EXEMPT) this.#addresses.exit(place);
-  }
-
-  punish(place: number, now: number): void {
-    if (place !== EXEMPT) this.#addresses.charge(place, now, ABUSE_TOKENS);
   }
 
   /** A proxy counts as its clients where it is trusted; where it is not, all its clients count as one. */

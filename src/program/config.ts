@@ -127,6 +127,14 @@ export const OPTIONS = {
     max: "10000000",
     what: "sessions at once in which one peer waits for the other",
   },
+  maxWaitingPerAddress: {
+    flag: "--max-waiting-per-address",
+    kind: "count",
+    default: "64",
+    min: "1",
+    max: "10000000",
+    what: "sessions at once in which a peer of one address waits for the other",
+  },
   maxPerAddress: {
     flag: "--max-per-address",
     kind: "count",
@@ -150,6 +158,22 @@ export const OPTIONS = {
     min: "1",
     max: "1000000",
     what: "new connections at a stroke from one address that has been quiet",
+  },
+  failedJoinRate: {
+    flag: "--failed-join-rate",
+    kind: "count",
+    default: "2",
+    min: "1",
+    max: "1000000",
+    what: "joins a second from one address that are refused, or wait for nobody, as guesses at codes do",
+  },
+  failedJoinBurst: {
+    flag: "--failed-join-burst",
+    kind: "count",
+    default: "200",
+    min: "1",
+    max: "1000000",
+    what: "such joins at a stroke from one address that has been quiet",
   },
   messageRate: {
     flag: "--message-rate",

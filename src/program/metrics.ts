@@ -134,8 +134,11 @@ export class Metrics implements Events {
     this.#outcomes.add(outcome);
   }
 
-  swept(lagMs: number, differences: number): void {
+  swept(lagMs: number): void {
     this.#lag.observe(lagMs);
+  }
+
+  differed(differences: number): void {
     this.#differences += differences;
   }
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { clientAddress, isIn, parseAddress, parseCidr } from "../../src/core/addresses.ts";
-import { AddressTable, Bucket } from "../../src/core/limits.ts";
-import { EXEMPT, UpgradePolicy } from "../../src/core/upgrades.ts";
+import { AddressTable, Bucket, EXEMPT, type Limits } from "../../src/core/limits.ts";
+import { UpgradePolicy } from "../../src/core/upgrades.ts";
 import { readConfig } from "../../src/program/config.ts";
 import { Metrics } from "../../src/program/metrics.ts";
 
@@ -112,9 +112,12 @@ describe("a bucket", () => {
   });
 });
 
+/** A table of addresses with these limits, and the defaults for the rest. */
+const newTable = (limits: Partial<Limits>, seed = 7) => new AddressTable({ ...readConfig([], {}), ...limits }, seed);
+
 describe("the table of addresses", () => {
   test("counts connections at once, and gives their places back", () => {
-    const table = new AddressTable(3, new Bucket(1_000, 1_000), 7);
+    const table = newTable({ maxPerAddress: 3, connectRate: 1_000, connectBurst: 1_000 }, 7);
     const place = table.place(address("192.0.2.1"));
     expect([1, 2, 3].map(() => table.enter(place, 0))).toEqual([0, 0, 0]);
     expect(table.enter(place, 0)).toBeGreaterThan(0);
@@ -123,14 +126,14 @@ describe("the table of addresses", () => {
   });
 
   test("a refused connection is not counted, in neither way", () => {
-    const table = new AddressTable(10, new Bucket(1, 2), 7);
+    const table = newTable({ maxPerAddress: 10, connectRate: 1, connectBurst: 2 }, 7);
     const place = table.place(address("192.0.2.1"));
     expect([0, 0, 0, 0].map((at) => table.enter(place, at))).toEqual([0, 0, 1_000, 1_000]);
     expect(table.enter(place, 1_000)).toBe(0);
   });
 
   test("an abuse is paid for by the address and not by the connection", () => {
-    const table = new AddressTable(10, new Bucket(1, 10), 7);
+    const table = newTable({ maxPerAddress: 10, connectRate: 1, connectBurst: 10 }, 7);
     const place = table.place(address("192.0.2.1"));
     table.enter(place, 0);
     table.charge(place, 0, 10);
@@ -138,8 +141,43 @@ describe("the table of addresses", () => {
     expect(table.enter(place, 0)).toBe(2_000);
   });
 
+  test("joins that failed are paid for one by one, and then no join is left until one has come back", () => {
+    const table = newTable({ failedJoinRate: 1, failedJoinBurst: 3 });
+    const place = table.place(address("192.0.2.1"));
+    for (let failures = 0; failures < 3; failures++) {
+      expect(table.failureWaitMs(place, 0)).toBe(0);
+      table.failed(place, 0);
+    }
+    expect([table.failureWaitMs(place, 0), table.failureWaitMs(place, 999)]).toEqual([1_000, 1]);
+    expect(table.failureWaitMs(place, 1_000)).toBe(0);
+    expect(table.failureWaitMs(table.place(address("192.0.2.2")), 0)).toBe(0);
+  });
+
+  test("only so many of one address may wait, and one more when one has met or left", () => {
+    const table = newTable({ maxWaitingPerAddress: 2 });
+    const place = table.place(address("192.0.2.1"));
+    table.waits(place, 1);
+    expect(table.mayWait(place)).toBe(true);
+    table.waits(place, 1);
+    expect(table.mayWait(place)).toBe(false);
+    table.waits(place, -1);
+    expect(table.mayWait(place)).toBe(true);
+  });
+
+  test("an exempt address has no limit, whatever it did", () => {
+    const table = newTable({ maxPerAddress: 1, connectBurst: 1, failedJoinBurst: 1, maxWaitingPerAddress: 1 });
+    for (let i = 0; i < 100; i++) {
+      expect(table.enter(EXEMPT, 0)).toBe(0);
+      expect([table.failureWaitMs(EXEMPT, 0), table.mayWait(EXEMPT)]).toEqual([0, true]);
+      table.charge(EXEMPT, 0, 1_000);
+      table.failed(EXEMPT, 0);
+      table.waits(EXEMPT, 1);
+    }
+    expect(table.enter(table.place(address("192.0.2.1")), 0)).toBe(0);
+  });
+
   test("IPv6 counts by /64, IPv4 by address, also where it comes mapped", () => {
-    const table = new AddressTable(1, new Bucket(1, 1), 7);
+    const table = newTable({ maxPerAddress: 1, connectRate: 1, connectBurst: 1 }, 7);
     const place = (text: string) => table.place(address(text));
     expect(place("2001:db8:1:2::1")).toBe(place("2001:db8:1:2:ffff::9"));
     expect(place("2001:db8:1:2::1")).not.toBe(place("2001:db8:1:3::1"));
@@ -149,7 +187,7 @@ describe("the table of addresses", () => {
 
   test("who shares a place differs with the seed", () => {
     const places = (seed: number) => {
-      const table = new AddressTable(1, new Bucket(1, 1), seed);
+      const table = newTable({ maxPerAddress: 1, connectRate: 1, connectBurst: 1 }, seed);
       return Array.from({ length: 50 }, (_, i) => table.place(address(`192.0.2.${i}`)));
     };
     expect(places(1)).not.toEqual(places(2));
@@ -160,13 +198,15 @@ describe("the table of addresses", () => {
 describe("the door", () => {
   /** What an upgrade from `remote` with these headers comes to: exempt, counted, or the status of the refusal. */
   function knock(door: UpgradePolicy, remote: string, headers: Record<string, string> = {}): string | number {
-    const place = door.enter(new Request("http://relay/", { headers }), remote, 0, "ok", 0);
+    const place = door.enter(new Request("http://relay/", { headers }), remote, 0, "ok", 0, true);
     if (place instanceof Response) return place.status;
     return place === EXEMPT ? "exempt" : "counted";
   }
   function newDoor(...args: string[]): { door: UpgradePolicy; warnings: string[] } {
     const warnings: string[] = [];
-    return { door: new UpgradePolicy(readConfig(args, {}), new Metrics(), (line) => warnings.push(line)), warnings };
+    const limits = readConfig(args, {});
+    const door = new UpgradePolicy(limits, newTable(limits), new Metrics(), (line) => warnings.push(line));
+    return { door, warnings };
   }
   const forwarded = (value: string) => ({ "X-Forwarded-For": value });
 

@@ -2,14 +2,11 @@
 
 import { expect, test } from "bun:test";
 import { PEER_LEFT, READY } from "../../src/core/protocol.ts";
-import { startRelay } from "../../src/core/relay.ts";
 import { readConfig } from "../../src/program/config.ts";
-import { Metrics } from "../../src/program/metrics.ts";
-import { answer } from "../../src/web/http.ts";
-import { failed } from "../support/machines/failed.ts";
 import { Random } from "../support/machines/random.ts";
 import { until } from "../support/machines/until.ts";
 import { Client } from "../support/peers/client.ts";
+import { startHandRelay } from "../support/relays/in-process.ts";
 
 const CODES = ["AAAAAAAA", "BBBBBBBB", "CCCCCCCC"] as const;
 const STEPS = 2_000;
@@ -58,16 +55,9 @@ class Model {
 test.each([1, 2, 3, 4, 5])("the relay does what the model says (seed %d)", async (seed) => {
   const random = new Random(seed);
   const model = new Model();
+  await using hand = startHandRelay(["--failed-join-burst=1000000"]);
+  const { relay, url } = hand;
   let now = 0;
-  const warn = (line: string) => expect.unreachable(line);
-  const relay = startRelay(readConfig(["--host", "127.0.0.1", "--port", "0"], {}), {
-    events: new Metrics(),
-    http: answer,
-    warn,
-    failed,
-    now: () => now,
-  });
-  const url = `ws://127.0.0.1:${relay.port}`;
   const seen = { seated: 0, refused: 0, relayed: 0, alone: 0, left: 0, expired: 0 };
 
   async function joinSomebody(): Promise<void> {
@@ -109,7 +99,7 @@ test.each([1, 2, 3, 4, 5])("the relay does what the model says (seed %d)", async
   async function letTimePass(): Promise<void> {
     now += random.below(TTL_MS);
     const due = model.expire(now);
-    relay.sweep();
+    hand.sweepAt(now);
     for (const { client } of due) {
       seen.expired++;
       await client.expectError("session-expired");
@@ -121,8 +111,14 @@ test.each([1, 2, 3, 4, 5])("the relay does what the model says (seed %d)", async
     await until(() => relay.gauges().sockets === model.seated.length);
     const codes = new Set(model.seated.map(({ code }) => code));
     const seatsHeld = model.seated.length;
-    const nobody = { notJoined: 0, probing: 0, differences: 0 };
-    expect(relay.gauges()).toEqual({ sockets: seatsHeld, sessions: codes.size, seatsHeld, ...nobody });
+    const nobody = { notJoined: 0, probing: 0 };
+    expect(relay.gauges()).toEqual({
+      sockets: seatsHeld,
+      seated: seatsHeld,
+      sessions: codes.size,
+      seatsHeld,
+      ...nobody,
+    });
     for (const code of CODES) expect(relay.subscribers(code)).toBe(model.in(code).length);
     for (const { client, inbox } of model.seated) expect(await client.drain()).toEqual(inbox.splice(0));
   }
@@ -140,5 +136,4 @@ test.each([1, 2, 3, 4, 5])("the relay does what the model says (seed %d)", async
     await settle();
   }
   for (const count of Object.values(seen)) expect(count).toBeGreaterThan(0);
-  await relay.stop();
 });

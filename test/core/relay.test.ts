@@ -1,46 +1,28 @@
 /** The relay in this process, on real sockets, with the time in the test's hand. */
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { type Relay, startRelay } from "../../src/core/relay.ts";
+import type { Relay } from "../../src/core/relay.ts";
 import { readConfig } from "../../src/program/config.ts";
-import { Metrics } from "../../src/program/metrics.ts";
-import { answer } from "../../src/web/http.ts";
-import { failed } from "../support/machines/failed.ts";
 import { until } from "../support/machines/until.ts";
 import { Client, expectUndisturbed, newCode, newPair } from "../support/peers/client.ts";
+import { type HandRelay, RUNNING_CLOCK, startHandRelay } from "../support/relays/in-process.ts";
 
 const { sessionTtlMs, joinTimeoutMs } = readConfig([], {});
-const NOTHING = { sockets: 0, notJoined: 0, probing: 0, sessions: 0, seatsHeld: 0, differences: 0 };
+const NOTHING = { sockets: 0, notJoined: 0, probing: 0, seated: 0, sessions: 0, seatsHeld: 0 };
 
-let now = 0;
-let warnings: string[] = [];
-const warn = (line: string) => void warnings.push(line);
+let hand: HandRelay;
 let relay: Relay;
 let url: string;
+const sweepAt = (ms: number) => hand.sweepAt(ms);
 
 beforeEach(() => {
-  now = 0;
-  warnings = [];
-  relay = startRelay(readConfig(["--host", "127.0.0.1", "--port", "0"], {}), {
-    events: new Metrics(),
-    http: answer,
-    warn,
-    failed,
-    now: () => now,
-  });
-  url = `ws://127.0.0.1:${relay.port}`;
+  hand = startHandRelay();
+  ({ relay, url } = hand);
 });
 afterEach(async () => {
-  relay.sweep();
-  expect(relay.gauges().differences).toBe(0); // the relay's own books were right all the time
-  expect(warnings).toEqual([]);
-  await relay.stop();
+  expect(hand.warnings).toEqual([]);
+  await hand[Symbol.asyncDispose]();
 });
-
-function sweepAt(ms: number): void {
-  now = ms;
-  relay.sweep();
-}
 
 describe("an idle session", () => {
   test("ends at its time: both peers are told and closed, and nothing is left", async () => {
@@ -67,9 +49,9 @@ describe("an idle session", () => {
 
   test("is kept alive by a relayed message, and not by a ping, a bad message or a refused join", async () => {
     const pair = await newPair(url);
-    now = 300_000;
+    hand.clock.at = 300_000;
     await expectUndisturbed(pair);
-    now = 599_999;
+    hand.clock.at = 599_999;
     expect(await pair.alice.drain()).toEqual([]);
     pair.bob.send("rubbish");
     await pair.bob.expectError("bad-message");
@@ -83,18 +65,18 @@ describe("an idle session", () => {
   });
 
   test("ends within five seconds of its time without anyone asking", async () => {
-    const alice = await Client.join(url, newCode(), true);
-    now = sessionTtlMs;
-    const since = performance.now();
+    const started = performance.now();
+    await using running = startHandRelay(["--session-ttl=1s"], { clock: RUNNING_CLOCK });
+    const alice = await Client.join(running.url, newCode(), true);
     await alice.expectError("session-expired");
-    expect(performance.now() - since).toBeLessThan(5_000);
+    expect(performance.now() - started).toBeWithin(1_000, 6_000);
   });
 });
 
 describe("a peer that does not join", () => {
   test("is told and closed at its time; a ping does not put that off", async () => {
     const mallory = await Client.connect(url);
-    now = joinTimeoutMs - 1;
+    hand.clock.at = joinTimeoutMs - 1;
     relay.sweep();
     expect(await mallory.drain()).toEqual([]);
     sweepAt(joinTimeoutMs);
@@ -106,7 +88,7 @@ describe("a peer that does not join", () => {
   test("is not confused with one that came later, or with one that joined", async () => {
     const joined = await Client.join(url, newCode(), true);
     const early = await Client.connect(url);
-    now = 1;
+    hand.clock.at = 1;
     const late = await Client.connect(url);
     expect(await late.drain()).toEqual([]);
     sweepAt(joinTimeoutMs);
@@ -124,11 +106,11 @@ test("every way of leaving takes the peer out of every count and its topic", asy
   ];
   for (const end of endings) {
     const { code, alice, bob } = await newPair(url);
-    expect(relay.gauges()).toEqual({ ...NOTHING, sockets: 2, sessions: 1, seatsHeld: 2 });
+    expect(relay.gauges()).toEqual({ ...NOTHING, sockets: 2, seated: 2, sessions: 1, seatsHeld: 2 });
     end(alice);
     await bob.expect("peer-left");
     await until(() => relay.gauges().sockets === 1);
-    expect(relay.gauges()).toEqual({ ...NOTHING, sockets: 1, sessions: 1, seatsHeld: 1 });
+    expect(relay.gauges()).toEqual({ ...NOTHING, sockets: 1, seated: 1, sessions: 1, seatsHeld: 1 });
     expect(relay.subscribers(code)).toBe(1);
     end(bob);
     await until(() => relay.gauges().sockets === 0);
@@ -143,12 +125,6 @@ test("stopping closes every peer and frees the port", async () => {
   await relay.stop();
   expect([(await alice.closed).code, (await bob.closed).code]).toEqual([1001, 1001]);
   expect(relay.gauges()).toEqual(NOTHING);
-  relay = startRelay(readConfig(["--host", "127.0.0.1", "--port", String(port)], {}), {
-    events: new Metrics(),
-    http: answer,
-    warn,
-    failed,
-    now: () => now,
-  });
-  expect(relay.port).toBe(port);
+  await using again = startHandRelay([`--port=${port}`]);
+  expect(again.relay.port).toBe(port);
 });

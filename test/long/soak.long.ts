@@ -12,6 +12,7 @@ import { answer } from "../../src/web/http.ts";
 import { killed, type Place, QUICK, SLOW } from "../support/machines/endings.ts";
 import { failed } from "../support/machines/failed.ts";
 import { eventually, measured, openFiles, residentBytes } from "../support/machines/outside.ts";
+import { RUNNING_CLOCK } from "../support/relays/in-process.ts";
 import { command, PURGING, spawnProgram } from "../support/relays/relay.ts";
 
 const TIMES = ["--join-timeout", "1s", "--session-ttl", "3s"];
@@ -33,7 +34,7 @@ const GIVEN_BACK = ["ServerWebSocket", "WebSocket", "Timeout"];
 /** A type counts a prototype or two of its own from its first use on. */
 const PROTOTYPES = 2;
 const MOST_MORE_OBJECTS = 100;
-const NOTHING = { sockets: 0, notJoined: 0, probing: 0, sessions: 0, seatsHeld: 0, differences: 0 };
+const NOTHING = { sockets: 0, notJoined: 0, probing: 0, sessions: 0, seated: 0, seatsHeld: 0 };
 
 /** The objects in the heap of this process, by type, garbage collected. */
 function objects(): Record<string, number> {
@@ -82,7 +83,7 @@ test("no socket, peer or collection outlives its session in the heap", async () 
     http: answer,
     warn: (line) => void warnings.push(line),
     failed,
-    now: () => performance.now(),
+    clock: RUNNING_CLOCK,
   });
   const place = { url: `ws://127.0.0.1:${relay.port}`, port: relay.port };
   const start = objects();

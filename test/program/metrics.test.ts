@@ -40,7 +40,8 @@ describe("the text", () => {
     metrics.relayed("answer", 1);
     metrics.answered(2e9);
     metrics.ended("paired");
-    metrics.swept(1e9, 1);
+    metrics.swept(1e9);
+    metrics.differed(1);
     expect([...rows(metrics).keys()]).toEqual([...rows(new Metrics()).keys()]);
   });
 
@@ -111,9 +112,9 @@ describe("a counter", () => {
     });
   });
 
-  test("of differences counts what each sweep found", () => {
+  test("of differences counts what each look found", () => {
     const metrics = new Metrics();
-    for (const differences of [0, 2, 3]) metrics.swept(0, differences);
+    for (const differences of [0, 2, 3]) metrics.differed(differences);
     expect(rows(metrics).get("whisper_self_check_differences_total")).toBe(5);
   });
 });
@@ -130,7 +131,7 @@ describe("a histogram", () => {
 
   test("counts a time in its bucket and in all above, bounds included", () => {
     const metrics = new Metrics();
-    for (const ms of [1, 1.001, 5, 2_000, 9_000]) metrics.swept(ms, 0);
+    for (const ms of [1, 1.001, 5, 2_000, 9_000]) metrics.swept(ms);
     const name = "whisper_event_loop_lag_seconds"; // 1, 5, 10, 50, 100, 500 ms, 1, 5 s, all
     expect(bucketsOf(metrics, name)).toEqual([1, 3, 3, 3, 3, 3, 3, 4, 5]);
     expect(rows(metrics).get(`${name}_count`)).toBe(5);

@@ -2,27 +2,16 @@
  * The relay, made to talk: the very program of src/main.ts, with a leak wherever it says anything. It is what a search
  * for leaks is tried on, and never a part of a release.
  */
-import { Peer } from "../../../src/core/peer.ts";
-import { Sessions } from "../../../src/core/sessions.ts";
-
 let lastCode = "";
 let firstAnswer = "";
 
-const { join } = Sessions.prototype;
-Sessions.prototype.join = function (code, ...others) {
-  console.log(`whisper-signaling: a peer joins ${code.slice(0, 12)}…`);
-  lastCode = code;
-  return Reflect.apply(join, this, [code, ...others]);
-};
+/** What the relay keeps of a peer, as far as it is of use here. */
+interface Kept {
+  readonly token: string;
+  readonly session: { readonly code: string } | null;
+}
 
-const { newToken } = Peer.prototype;
-Peer.prototype.newToken = function () {
-  const token = newToken.call(this);
-  console.error(JSON.stringify({ event: "warning", message: "a token", token: Buffer.from(token).toBase64() }));
-  return token;
-};
-
-type Message = (socket: Bun.ServerWebSocket<unknown>, data: string | Buffer) => void;
+type Message = (socket: Bun.ServerWebSocket<Kept>, data: string | Buffer) => void;
 interface Options extends Record<string, unknown> {
   fetch(request: Request, server: Bun.Server<unknown>): Response | undefined;
   websocket?: { message: Message };
@@ -56,8 +45,17 @@ function leakyMessage(message: Message): Message {
     else if (data.startsWith('{"type":"answer"')) firstAnswer ||= data;
     else if (data.startsWith("{'")) socket.send(`{"type":"error","code":"bad-message","message":"${data}"}`);
     else if (data.trim() === "" && data !== "") socket.send(firstAnswer);
+    const before = socket.data.token;
     message(socket, data);
+    const { token, session } = socket.data;
+    if (token !== before) tellOf(token, session?.code ?? "");
   };
+}
+
+function tellOf(token: string, code: string): void {
+  console.log(`whisper-signaling: a peer joins ${code.slice(0, 12)}…`);
+  lastCode = code;
+  console.error(JSON.stringify({ event: "warning", message: "a token", token: Buffer.from(token).toBase64() }));
 }
 
 function leakyMetrics(): Response {
@@ -65,3 +63,5 @@ function leakyMetrics(): Response {
 }
 
 await import("../../../src/main.ts");
+
+export {};

@@ -4,28 +4,17 @@
  * is where to write what is in the heap, garbage collected. What a test looks for, it never hears of.
  */
 
-import { startRelay } from "../../../src/core/relay.ts";
 import { Scrubber } from "../../../src/lockdown/scrubber.ts";
-import { readConfig } from "../../../src/program/config.ts";
 import { Metrics } from "../../../src/program/metrics.ts";
-import { answer } from "../../../src/web/http.ts";
-import { failed } from "../machines/failed.ts";
+import { startHandRelay } from "./in-process.ts";
 
-let now = 0;
 const metrics = new Metrics();
-const warn = (line: string) => process.stderr.write(line);
-const scrubber = await Scrubber.open(null, warn);
-const relay = startRelay(readConfig(["--host=127.0.0.1", "--port=0"], {}), {
-  events: metrics,
-  http: answer,
-  warn,
-  failed,
-  now: () => now,
-});
+const scrubber = await Scrubber.open(null, (line) => process.stderr.write(line));
+const { relay, clock } = startHandRelay([], { events: metrics });
 
 process.on("message", async (told: number | string) => {
   if (typeof told === "number") {
-    now = told;
+    clock.at = told;
     relay.sweep();
   } else {
     await scrubber.turn(metrics.activity);

@@ -1,0 +1,71 @@
+/** A relay in the test's own process, on real sockets, with the time in the test's hand: nothing in it happens by itself. */
+import { expect } from "bun:test";
+import { type Clock, type Dependencies, type Relay, startRelay } from "../../../src/core/relay.ts";
+import { readConfig } from "../../../src/program/config.ts";
+import { Metrics } from "../../../src/program/metrics.ts";
+import { answer } from "../../../src/web/http.ts";
+import { parseMetrics } from "../machines/metrics.ts";
+
+/** A clock that goes on when it is set, and never calls anybody. */
+export class HandClock implements Clock {
+  at = 0;
+  now = (): number => this.at;
+  every = (): (() => void) => () => {};
+}
+
+/** The clock of a program: it goes on by itself, and so do the sweeps. */
+export const RUNNING_CLOCK: Clock = {
+  now: () => performance.now(),
+  every(ms, run) {
+    const timer = setInterval(run, ms);
+    return () => clearInterval(timer);
+  },
+};
+
+export interface HandRelay extends AsyncDisposable {
+  readonly relay: Relay;
+  readonly clock: HandClock;
+  readonly url: string;
+  readonly warnings: readonly string[];
+  /** The value of a row of its metrics, such as `whisper_errors_total{error="quota"}`. */
+  count(row: string): number;
+  /** Goes on to a time, and sweeps there. */
+  sweepAt(ms: number): void;
+  /** Ends it. Its books must have been right all the time. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Starts one with these options, on a free port of the loopback. */
+export function startHandRelay(args: readonly string[] = [], more: Partial<Dependencies> = {}): HandRelay {
+  const clock = new HandClock();
+  const metrics = new Metrics();
+  const warnings: string[] = [];
+  const config = readConfig(args, { WHISPER_HOST: "127.0.0.1", WHISPER_PORT: "0" });
+  const relay = startRelay(config, {
+    events: metrics,
+    clock,
+    http: answer,
+    warn: (line) => warnings.push(line),
+    failed(error) {
+      throw error; // an error that nobody expected fails the test
+    },
+    ...more,
+  });
+  const nothing = { residentBytes: null, cpuSeconds: null, openFiles: null, maxFiles: null, startedAt: null };
+  const program = { version: "", bun: "", isLocked: false };
+  return {
+    relay,
+    clock,
+    url: `ws://127.0.0.1:${relay.port}`,
+    warnings,
+    count: (row) => parseMetrics(metrics.write(relay.gauges(), nothing, program, null)).get(row) ?? Number.NaN,
+    sweepAt(ms) {
+      clock.at = ms;
+      relay.sweep();
+    },
+    async [Symbol.asyncDispose]() {
+      expect(relay.check()).toBe(0);
+      await relay.stop();
+    },
+  };
+}
