@@ -21,7 +21,7 @@ const ARROWS: Record<string, readonly string[]> = {
   "": ["core", "lockdown", "web", "program"],
 };
 /** What a reviewer reads: every physical line of the core and of all that it imports, types too. */
-const CORE_LINES = 1_260;
+const CORE_LINES = 1_280;
 const LINES_OF_A_FILE = 400;
 
 const read = (path: string) => readFileSync(resolve(ROOT, path), "utf8");
@@ -133,11 +133,12 @@ describe("each fact in one place", () => {
   });
 
   test("the protocol's table of errors is the table of errors", () => {
-    const rows = table("docs/PROTOCOL.md", "errors").map(([name, close]) => [
+    const rows = table("docs/PROTOCOL.md", "errors").map(([name, close, retry]) => [
       name,
       Number.parseInt(close ?? "", 10) || null,
+      retry === "yes",
     ]);
-    expect(rows).toEqual(Object.entries(ERRORS).map(([name, { close }]) => [name, close]));
+    expect(rows).toEqual(Object.entries(ERRORS).map(([name, { close, retry }]) => [name, close, retry]));
   });
 
   test("every promise names tests that exist", () => {

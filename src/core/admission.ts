@@ -9,13 +9,13 @@
  *   new      join: it names the holder's token      seated   unseat holder, seat, [ready], refuse holder: replaced
  *   new      join: while draining                   new      refuse: restarting
  *   new      join: its address failed too often     new      refuse: rate-limited
- *   new      join: there is a directory             pending  ask
+ *   new      join: free here; there is a directory  pending  ask
  *   new      join: the seat is free                 seated   seat, [ready]
  *   new      join: it is, but too many wait         new      refuse: at-capacity (all) or rate-limited (its address)
  *   new      join: the holder was heard lately      new      refuse: role-taken or session-full
  *   new      join: the holder was not               probing  [probe holder]
  *   new      tick: no join in its time              new      refuse: join-timeout
- *   pending  answer: yes                                     as a join where there is no directory; [give back]
+ *   pending  answer: yes                                     as a join with no directory; [give back]
  *   pending  answer: no                             new      refuse, as it says
  *   pending  tick: no answer for PENDING_MS         new      withdraw, refuse: at-capacity
  *   probing  its holder is heard, or unseated                as a join, in the order in which they came
@@ -31,7 +31,7 @@
  */
 import type { Outcome } from "./events.ts";
 import type { AddressTable, Limits } from "./limits.ts";
-import type { Peer } from "./peer.ts";
+import type { Peer, Session } from "./peer.ts";
 import type { ErrorName, JoinMessage } from "./protocol.ts";
 
 /** A holder that was heard so lately is there, and is not probed. */
@@ -41,19 +41,7 @@ export const PROBE_MS = 5_000;
 /** So long a directory has to answer. */
 export const PENDING_MS = 5_000;
 
-export interface Session {
-  readonly code: string;
-  readonly beganAt: number;
-  initiator: Peer | null;
-  joiner: Peer | null;
-  /** When it was last joined or relayed for. */
-  activeAt: number;
-  /** When both seats were first held. */
-  readyAt: number | null;
-  isAnswered: boolean;
-  /** Whether a third peer was turned away. */
-  isCrowded: boolean;
-}
+export type Seat = Pick<JoinMessage, "sessionCode" | "isInitiator">;
 
 /** `token`: 128 random bits as text, by which a seat that is taken now is proved later. `refusal` null: a yes. */
 export type Event =
@@ -63,13 +51,14 @@ export type Event =
   | { readonly type: "tick" }
   | { readonly type: "drain" };
 
-/** `waitedMs`: since the first join, where it is the first time. `retryMs`: when to try again, where admission knows. */
+/** `waitedMs`: since the first join, where it is the first time. `retryMs`: how long before another try, where known here. */
 export type Effect =
   | { readonly do: "seat" | "unseat"; readonly peer: Peer; readonly session: Session }
   | { readonly do: "ready"; readonly session: Session; readonly waitedMs: number | null }
   | { readonly do: "left" | "probe"; readonly peer: Peer }
   | { readonly do: "refuse"; readonly peer: Peer; readonly name: ErrorName; readonly retryMs: number | null }
-  | { readonly do: "ask" | "withdraw" | "give back"; readonly peer: Peer; readonly join: JoinMessage }
+  | { readonly do: "ask" | "withdraw"; readonly peer: Peer; readonly join: JoinMessage }
+  | { readonly do: "give back"; readonly seat: Seat }
   | { readonly do: "ended"; readonly outcome: Outcome };
 
 export class State {
@@ -129,7 +118,13 @@ function join(turn: Turn, peer: Peer, join: JoinMessage, token: string) {
   if (state.isDraining) return refuse(turn, peer, "restarting");
   const retryMs = state.addresses.failureWaitMs(peer.address, now);
   if (retryMs > 0) return refuse(turn, peer, "rate-limited", retryMs);
-  if (!state.asks) return admit(turn, peer, join);
+  request(turn, peer, join);
+}
+
+/** Where there is a directory, it is asked for a seat that is free as far as is known here. */
+function request(turn: Turn, peer: Peer, join: JoinMessage) {
+  const session = turn.state.sessions.get(join.sessionCode);
+  if (!turn.state.asks || (session && holderIn(session, join.isInitiator))) return admit(turn, peer, join);
   enter(turn, peer, "pending").asked = join;
   turn.effects.push({ do: "ask", peer, join });
 }
@@ -174,7 +169,7 @@ function seat(turn: Turn, session: Session, isInitiator: boolean, peer: Peer): v
 
 /** The peer in the seat of `holder` has come back on another socket, and has proved it. */
 function takeOver(turn: Turn, session: Session, holder: Peer, peer: Peer) {
-  unseat(turn, session, holder);
+  unseat(turn, session, holder, true);
   seat(turn, session, holder.isInitiator, peer);
   settle(turn, holder);
   refuse(turn, holder, "replaced");
@@ -200,7 +195,7 @@ function settle(turn: Turn, holder: Peer) {
     if (peer.phase !== "probing" || asked === null) continue;
     enter(turn, peer, "new");
     if (turn.state.isDraining) refuse(turn, peer, "restarting");
-    else admit(turn, peer, asked);
+    else request(turn, peer, asked);
   }
 }
 
@@ -210,8 +205,7 @@ function answer(turn: Turn, peer: Peer, join: JoinMessage, refusal: ErrorName | 
     if (refusal === null) admit(turn, peer, join);
     else refuse(turn, peer, refusal);
   }
-  if (refusal === null && (peer.phase === "new" || peer.phase === "gone"))
-    turn.effects.push({ do: "give back", peer, join });
+  if (refusal === null && peer.phase !== "seated") turn.effects.push({ do: "give back", seat: join });
 }
 
 /** Takes `peer` out, wherever it is. */
@@ -256,7 +250,7 @@ function tick(turn: Turn): void {
 function evict(turn: Turn, holder: Peer, newcomers: readonly Peer[]) {
   if (!newcomers.some(({ phase }) => phase === "probing")) return settle(turn, holder);
   leave(turn, holder);
-  refuse(turn, holder, "replaced");
+  refuse(turn, holder, "replaced", 0); // it may come back at once: nobody has proved to be it
 }
 
 function expire(turn: Turn, session: Session): void {
@@ -299,10 +293,13 @@ function put(state: State, session: Session, isInitiator: boolean, peer: Peer | 
   if (after) state.addresses.waits(after.address, 1);
 }
 
-function unseat(turn: Turn, session: Session, peer: Peer): void {
-  put(turn.state, session, peer.isInitiator, null);
+/** @param isPassedOn whether the seat is for another socket at once, so that the directory need not know */
+function unseat({ state, effects }: Turn, session: Session, peer: Peer, isPassedOn = false): void {
+  const { isInitiator } = peer;
+  put(state, session, isInitiator, null);
   peer.session = null;
-  turn.effects.push({ do: "unseat", peer, session });
+  effects.push({ do: "unseat", peer, session });
+  if (state.asks && !isPassedOn) effects.push({ do: "give back", seat: { sessionCode: session.code, isInitiator } });
 }
 
 function holderIn(session: Session, isInitiator: boolean): Peer | null {

@@ -3,7 +3,6 @@
  * token, and what it has used up. No address, no message. It decides nothing.
  */
 import type { ServerWebSocket } from "bun";
-import type { Session } from "./admission.ts";
 import { type ErrorName, type JoinMessage, PEER_LEFT } from "./protocol.ts";
 
 export type Socket = ServerWebSocket<Peer>;
@@ -16,6 +15,20 @@ export interface Opposite {
   ping(): void;
   /** Tells it that the other seat fell free. */
   left(): void;
+}
+
+export interface Session {
+  readonly code: string;
+  readonly beganAt: number;
+  initiator: Peer | null;
+  joiner: Peer | null;
+  /** When it was last joined or relayed for. */
+  activeAt: number;
+  /** When both seats were first held. */
+  readyAt: number | null;
+  isAnswered: boolean;
+  /** Whether a third peer was turned away. */
+  isCrowded: boolean;
 }
 
 export class Peer implements Opposite {

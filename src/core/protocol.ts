@@ -13,7 +13,7 @@
  *                   {"type":"ready"}                                       the second seat was filled; to both
  *                   {"type":"peer-left"}                                   the other seat fell free
  *                   {"type":"pong"}
- *                   {"type":"error","code":E,"message":M,"retryAfterMs":N} E and its close code: ERRORS below
+ *                   {"type":"error","code":E,"message":M,"retry":B,"retryAfterMs":N} E and what it means: ERRORS below
  *
  * A session has two seats, initiator and joiner. Its code is made by the clients and is a secret. A relayed
  * message is parsed to check it and then passed on byte for byte, in order; it is never rebuilt.
@@ -24,27 +24,27 @@
 import { isObject, isStrict } from "./json.ts";
 
 /**
- * Every way a peer can be told no: one name for wire, log and docs; the code it is closed with, or null where it
- * may go on; and its words. 1012, 1013 and 4000 to 4499 may be tried again, 4500 to 4999 will fail again.
+ * Every way a peer can be told no: one name for wire, log and docs; the code it is closed with, or null where it may go
+ * on; whether the same may be tried again, on a new socket where this one is closed; and its words.
  */
 export const ERRORS = {
-  "bad-message": { close: 4505, message: "This is not a message of the protocol." },
-  "not-joined": { close: null, message: "Join a session first." },
-  "already-joined": { close: null, message: "This socket has joined a session already." },
-  "wrong-session": { close: null, message: "This is not the session that was joined." },
-  "no-peer": { close: null, message: "Nobody sits opposite; the message was not delivered." },
-  "session-full": { close: 4500, message: "Both seats of this session are held." },
-  "role-taken": { close: 4501, message: "This seat is held; the other one is free." },
-  "session-expired": { close: 4502, message: "The session was idle for too long." },
-  "join-timeout": { close: 4503, message: "No join came in time." },
-  replaced: { close: 4504, message: "The seat was taken by another socket." },
-  "too-large": { close: 1009, message: "The message is too large." },
-  quota: { close: 4506, message: "More was sent than a session can need." },
-  "rate-limited": { close: 4029, message: "Too much was sent in too short a time." },
-  slow: { close: 4001, message: "What was sent here is not being read." },
-  "at-capacity": { close: 1013, message: "The relay is full." },
-  restarting: { close: 1012, message: "The relay is restarting." },
-} as const satisfies Record<string, { close: number | null; message: string }>;
+  "bad-message": { close: 4505, retry: false, message: "This is not a message of the protocol." },
+  "not-joined": { close: null, retry: false, message: "Join a session first." },
+  "already-joined": { close: null, retry: false, message: "This socket has joined a session already." },
+  "wrong-session": { close: null, retry: false, message: "This is not the session that was joined." },
+  "no-peer": { close: null, retry: true, message: "Nobody sits opposite; the message was not delivered." },
+  "session-full": { close: 4500, retry: false, message: "Both seats of this session are held." },
+  "role-taken": { close: 4501, retry: false, message: "This seat is held; the other one is free." },
+  "session-expired": { close: 4502, retry: true, message: "The session was idle for too long." },
+  "join-timeout": { close: 4503, retry: true, message: "No join came in time." },
+  replaced: { close: 4504, retry: false, message: "The seat was taken by another socket." },
+  "too-large": { close: 1009, retry: false, message: "The message is too large." },
+  quota: { close: 4506, retry: false, message: "More was sent than a session can need." },
+  "rate-limited": { close: 4029, retry: true, message: "Too much was tried in too short a time." },
+  slow: { close: 4001, retry: true, message: "What was sent here is not being read." },
+  "at-capacity": { close: 1013, retry: true, message: "The relay is full." },
+  restarting: { close: 1012, retry: true, message: "The relay is restarting." },
+} as const satisfies Record<string, { close: number | null; retry: boolean; message: string }>;
 
 /** So many bad messages are forgiven on one socket; the next one closes it. */
 export const FORGIVEN_BAD_MESSAGES = 5;
@@ -79,8 +79,9 @@ export function joined(token: string, expiresInMs: number): string {
 
 /** The `error` message for `name`, with ms to wait before the next try where known. It never holds what a peer sent. */
 export function error(name: ErrorName, retryAfterMs: number | null = null): string {
-  const retry = retryAfterMs === null ? "" : `,"retryAfterMs":${retryAfterMs}`;
-  return `{"type":"error","code":"${name}","message":"${ERRORS[name].message}"${retry}}`;
+  const { message, retry } = ERRORS[name];
+  const wait = retryAfterMs === null ? "" : `,"retryAfterMs":${retryAfterMs}`;
+  return `{"type":"error","code":"${name}","message":"${message}","retry":${retry || wait !== ""}${wait}}`;
 }
 
 /**

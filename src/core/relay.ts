@@ -3,7 +3,7 @@
  * from peer to peer: parse, check, publish. What is decided is decided elsewhere, by functions that return a value; this
  * file speaks and closes, in the order given: state first, close last. It keeps nothing of a peer beside its `Peer`.
  */
-import { type Effect, type Event, opposite, State, step } from "./admission.ts";
+import { type Effect, type Event, opposite, type Seat, State, step } from "./admission.ts";
 import type { Events, Status } from "./events.ts";
 import { AddressTable, Bucket, EXEMPT, type Limits } from "./limits.ts";
 import { judge } from "./liveness.ts";
@@ -48,7 +48,7 @@ export interface Directory {
   /** Nobody waits for the answer to a join any more. */
   withdraw(join: wire.JoinMessage): void;
   /** A yes to a join came too late, or the seat is free again. */
-  giveBack(sessionCode: string, isInitiator: boolean): void;
+  giveBack(seat: Seat): void;
 }
 
 /** What a relay is given of the world around it. */
@@ -243,7 +243,6 @@ export function startRelay(config: Listener & Limits, dependencies: Dependencies
         break;
       case "unseat":
         effect.peer.socket?.unsubscribe(effect.session.code);
-        directory?.giveBack(effect.session.code, effect.peer.isInitiator);
         break;
       case "ready":
         if (effect.waitedMs !== null) events.ready(effect.waitedMs);
@@ -266,7 +265,7 @@ export function startRelay(config: Listener & Limits, dependencies: Dependencies
         directory?.withdraw(effect.join);
         break;
       case "give back":
-        directory?.giveBack(effect.join.sessionCode, effect.join.isInitiator);
+        directory?.giveBack(effect.seat);
         break;
       case "ended":
         events.ended(effect.outcome);

@@ -42,7 +42,7 @@ interface Life {
 const LIVES: readonly Life[] = [
   {
     name: "plain, with a log for people, drained to the end",
-    args: [`--origin=${ORIGIN}`, "--ping-interval=1s"],
+    args: [`--origin=${ORIGIN}`, "--ping-interval=3s"],
     origin: ORIGIN,
     isTls: false,
     patience: [aGhost, aSilentPeer],

@@ -24,8 +24,9 @@ export class Client {
     });
   }
 
-  static async connect(url: string): Promise<Client> {
-    const socket = new WebSocket(url);
+  /** @param from the address that a proxy which the relay trusts would name */
+  static async connect(url: string, from?: string): Promise<Client> {
+    const socket = new WebSocket(url, from === undefined ? {} : { headers: { "X-Forwarded-For": from } });
     const client = new Client(socket);
     await new Promise<void>((resolve, reject) => {
       socket.addEventListener("open", () => resolve());
@@ -35,8 +36,8 @@ export class Client {
   }
 
   /** Connects and joins; the `joined` is taken off. */
-  static async join(url: string, sessionCode: string, isInitiator: boolean): Promise<Client> {
-    const client = await Client.connect(url);
+  static async join(url: string, sessionCode: string, isInitiator: boolean, from?: string): Promise<Client> {
+    const client = await Client.connect(url, from);
     client.send({ type: "join", sessionCode, isInitiator });
     await client.expect("joined");
     return client;
@@ -106,9 +107,9 @@ export interface Pair {
 }
 
 /** Alice, the initiator, and Bob, the joiner, in one session, both told that they are ready. */
-export async function newPair(url: string, code = newCode()): Promise<Pair> {
-  const alice = await Client.join(url, code, true);
-  const bob = await Client.join(url, code, false);
+export async function newPair(url: string, code = newCode(), from?: string): Promise<Pair> {
+  const alice = await Client.join(url, code, true, from);
+  const bob = await Client.join(url, code, false, from);
   await Promise.all([alice.expect("ready"), bob.expect("ready")]);
   return { code, alice, bob };
 }
