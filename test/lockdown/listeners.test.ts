@@ -19,13 +19,13 @@ if (!isAble) console.warn("listeners.test.ts: options aren't read: only root may
 
 describe.skipIf(!isAble && !process.env["CI"]).each(VARIANTS)("the listeners (%s)", (variant) => {
   test.each([
-    ["locked", "--sandbox=require", "--host=127.0.0.1"],
-    ["not locked", "--sandbox=off", "--host=127.0.0.1"],
-    ["IPv6", "--host=::1"],
-    ["shared", "--reuse-port"],
-  ])("and all that they accept have a small send buffer and short times: %s", async (_how, ...args) => {
+    ["locked", ["--sandbox=require", "--host=127.0.0.1"]],
+    ["not locked", ["--sandbox=off", "--host=127.0.0.1"]],
+    ["IPv6", ["--host=::1"]],
+    ["shared", ["--reuse-port"]],
+  ])("and all that they accept have a small send buffer and short times: %s", async (_how, args) => {
     await using relay = await spawnRelay(variant, "--admin=127.0.0.1:0", ...args);
-    const [, admin] = /operator on \S+:(\d+)/.exec(relay.stdout.text) ?? [];
+    const [, admin = ""] = /operator on \S+:(\d+)/.exec(relay.stdout.text) ?? [];
     const { pid } = relay.process;
     for (const port of [relay.port, Number(admin)]) expect(socketsOf(pid, port)).toEqual([LISTENER]);
     const client = await RawClient.connect(relay.port, args.includes("--host=::1") ? "::1" : "127.0.0.1");
