@@ -8,7 +8,8 @@ import { call, type Numbers } from "./syscalls.ts";
 export const REFUSED = {
   files: {
     // No file is opened, created, changed in kind, place or length, listed or removed; nothing is mounted or watched; nothing
-    // is written but at the end of what is open, and no bytes go from one descriptor to another past this process.
+    // is written but at the end of what is open, and no bytes go from one descriptor to another unread by this process,
+    // in none of its memory.
     open: call(2, null),
     openat: call(257, 56),
     openat2: call(437, 437),
