@@ -4,6 +4,7 @@
  */
 import { version } from "../package.json" with { type: "json" };
 import { type Clock, type Dependencies, type Relay, startRelay } from "./core/relay.ts";
+import { tuneListeners } from "./lockdown/listeners.ts";
 import { SCRUB_MS, Scrubber } from "./lockdown/scrubber.ts";
 import { type Admin, startAdmin } from "./program/admin.ts";
 import { check } from "./program/check.ts";
@@ -58,6 +59,7 @@ async function serve(config: Config, chosen: Record<string, string>): Promise<vo
   process.on("unhandledRejection", drainInDoubt);
   setInterval(() => scrubber.turn(metrics.activity), SCRUB_MS);
 
+  const untuned = tuneListeners([relay.port, ...(admin ? [admin.port] : [])]);
   for (const name of Object.keys(process.env)) delete process.env[name]; // all that it says has been read
   const obstacle = sandbox?.lockDown(process.pid) ?? null; // before the first turn of the loop, so before any peer
   if (obstacle !== null && config.sandbox === "require") {
@@ -68,6 +70,7 @@ async function serve(config: Config, chosen: Record<string, string>): Promise<vo
   const sandboxed = isLocked ? "on" : "off";
   log.say("start", `version ${version}, with`, { ...chosen, "max-peers": config.maxPeers, sandbox: sandboxed });
   if (obstacle !== null) log.warn(`the sandbox is off: ${obstacle}`);
+  if (untuned !== null) log.warn(`connections keep the kernel's own send buffers and times: ${untuned}`);
   const doubt = tls && doubtAbout(tls, Date.now());
   if (doubt !== null) log.warn(doubt);
   if (admin) log.say("ready", `listening for the operator on ${admin.address}`);

@@ -17,7 +17,7 @@ const ARROWS: Record<string, readonly string[]> = {
   lockdown: ["core"],
   web: ["core"],
   program: ["core", "lockdown", "web"],
-  load: ["core", "program"],
+  load: ["core", "lockdown", "program"],
   "": ["core", "lockdown", "web", "program"],
 };
 /** What a reviewer reads: every physical line of the core and of all that it imports, types too. */

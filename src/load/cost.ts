@@ -2,16 +2,15 @@
  * What a relay on this machine spends, as Linux tells it: processor time, memory, and what the kernel keeps for its
  * sockets. It only reads.
  */
-import { dlopen, ptr } from "bun:ffi";
+import { ptr } from "bun:ffi";
 import { readFileSync } from "node:fs";
+import { openLibc } from "../lockdown/libc.ts";
+import { parseStat } from "../lockdown/proc.ts";
 import type { Cost } from "./result.ts";
 
 const PAGE_BYTES = 4_096;
-/** USER_HZ: in this unit the kernel tells processor times in /proc. */
-const TICKS_A_SECOND = 100;
 /** The clock of a process' processor time, among those of clock_gettime: CPUCLOCK_SCHED. */
 const CPU_CLOCK = 2;
-const LIBRARIES = ["libc.so.6", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1"];
 
 /** What an expense is divided by; nothing is said of what there was none of. */
 export interface Units {
@@ -71,7 +70,7 @@ export class CostMeter {
 
   /** The kernel's own clock of the process counts in nanoseconds, and keeps what threads that ended have used. */
   #cpuSeconds(): number {
-    return this.#clock?.(this.#pid) ?? ticks(this.#pid) / TICKS_A_SECOND;
+    return this.#clock?.(this.#pid) ?? cpuSecondsInTicks(this.#pid);
   }
 
   #residentBytes(): number {
@@ -86,24 +85,18 @@ function over(amount: number, units: number): number | null {
 
 /** Reads the processor time of a process in s; null where the C library can't be asked. */
 function cpuClock(): ((pid: number) => number | null) | null {
-  for (const library of LIBRARIES)
-    try {
-      const { symbols } = dlopen(library, { clock_gettime: { args: ["i32", "ptr"], returns: "i32" } });
-      const time = new BigInt64Array(2);
-      return (pid) => {
-        const clock = (~pid << 3) | CPU_CLOCK;
-        return symbols.clock_gettime(clock, ptr(time)) === 0 ? Number(time[0]) + Number(time[1]) / 1e9 : null;
-      };
-    } catch {} // the next one
-  return null;
+  const libc = openLibc({ clock_gettime: { args: ["i32", "ptr"], returns: "i32" } });
+  if (typeof libc === "string") return null;
+  const time = new BigInt64Array(2);
+  return (pid) => {
+    const clock = (~pid << 3) | CPU_CLOCK;
+    return libc.symbols.clock_gettime(clock, ptr(time)) === 0 ? Number(time[0]) + Number(time[1]) / 1e9 : null;
+  };
 }
 
-/** User and system time, from the fields that proc(5) numbers 14 and 15. */
-function ticks(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, "latin1")
-    .replace(/^.*\) /s, "")
-    .split(" ");
-  return Number(fields[11]) + Number(fields[12]);
+/** The same in steps of 10 ms. */
+function cpuSecondsInTicks(pid: number): number {
+  return parseStat(readFileSync(`/proc/${pid}/stat`, "latin1")).cpuSeconds ?? 0;
 }
 
 /** What the whole machine's sockets and slabs take; null where that isn't told. */

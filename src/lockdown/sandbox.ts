@@ -3,37 +3,58 @@
  * kernel refuses it. Files, programs, other processes, new sockets, privileges, core dumps: see syscalls.ts. It holds
  * for every thread, those that start later included, and can't be undone. Owns the filter; loaded unless switched off.
  *
- * A list of what is refused, not of what is allowed: JavaScriptCore starts threads, maps memory and tunes schedulers
- * when it likes, and would die of a refusal, while what the relay itself does is to read and write sockets.
+ * Every call that the kernel had when the tables were written is in one of them, refused (refused.ts), allowed with its
+ * reason (allowed.ts) or judged by its arguments; what is in none answers as on an older kernel. What is allowed is more
+ * than what the relay was seen to use: JavaScriptCore starts threads and maps memory when it likes, and would die of a
+ * refusal.
  */
-import { dlopen, type Pointer, ptr, toBuffer } from "bun:ffi";
+import { type Pointer, ptr, toBuffer } from "bun:ffi";
 import { readFileSync } from "node:fs";
 import { arch, platform } from "node:os";
-import { CONDITIONAL, FIRST_UNKNOWN, type Numbers, REFUSED, SECCOMP } from "./syscalls.ts";
+import { ALLOWED } from "./allowed.ts";
+import { openLibc } from "./libc.ts";
+import { parseStat } from "./proc.ts";
+import { REFUSED, type Right } from "./refused.ts";
+import { CONDITIONAL, FIRST_UNKNOWN, type Numbers, SECCOMP } from "./syscalls.ts";
 
 type Processor = keyof Numbers;
 /** AUDIT_ARCH_X86_64 and AUDIT_ARCH_AARCH64 of linux/audit.h. */
 const ARCHITECTURES: Readonly<Record<Processor, number>> = { x64: 0xc000003e, arm64: 0xc00000b7 };
-/** The C library: glibc's, or musl's. */
-const LIBRARIES: Readonly<Record<Processor, readonly string[]>> = {
-  x64: ["libc.so.6", "libc.musl-x86_64.so.1"],
-  arm64: ["libc.so.6", "libc.musl-aarch64.so.1"],
-};
 const FUNCTIONS = {
   prctl: { args: ["int", "u64", "u64", "u64", "u64"], returns: "int" },
   setrlimit: { args: ["int", "ptr"], returns: "int" },
   syscall: { args: ["i64", "u64", "u64", "ptr"], returns: "i64" },
 } as const;
 
-// linux/prctl.h, sys/resource.h, linux/sched.h, asm/ioctls.h, asm/errno.h
+// linux/prctl.h, sys/resource.h, asm/errno.h
 const PR_SET_DUMPABLE = 4;
 const PR_SET_NO_NEW_PRIVS = 38;
 const RLIMIT_CORE = 4;
-const CLONE_THREAD = 0x10000;
-const TIOCSTI = 0x5412;
-const TIOCLINUX = 0x541c;
 const EACCES = 13;
 const ENOSYS = 38;
+
+// What arguments are let through. The numbers are the same on both processors.
+const MSG_FASTOPEN = 0x20000000;
+const MAP_ANONYMOUS = 0x20;
+/** MADV_HWPOISON: it and those behind it are tests of the machine's error handling. */
+const FIRST_HARMFUL_ADVICE = 100;
+const CLONE_THREAD = 0x10000;
+/** CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET. */
+const CLONE_NEW_ANY = 0x7e020000;
+const F_SETFL = 4;
+const O_ASYNC = 0x2000;
+/** F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_DUPFD_CLOEXEC; F_SETFL beside them. */
+const FCNTLS = [0, 1, 2, 3, 1030];
+/** TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX. */
+const IOCTLS = [0x5401, 0x5413, 0x541b, 0x5421, 0x5450, 0x5451];
+/** PR_GET_DUMPABLE, SET_NAME, GET_NAME, GET_SECCOMP, GET_NO_NEW_PRIVS, SET_THP_DISABLE, GET_THP_DISABLE, SET_VMA. */
+const PRCTLS = [3, 15, 16, 21, 39, 41, 42, 0x53564d41];
+const SOL_SOCKET = 1;
+/** SO_KEEPALIVE, SO_LINGER. */
+const SOCKET_OPTIONS = [9, 13];
+const IPPROTO_TCP = 6;
+/** TCP_NODELAY, CORK, KEEPIDLE, KEEPINTVL, KEEPCNT, QUICKACK. */
+const TCP_OPTIONS = [1, 3, 4, 5, 6, 12];
 
 // linux/seccomp.h: the operation, its flag for all threads, and what a filter may answer.
 const SET_MODE_FILTER = 1;
@@ -50,10 +71,11 @@ const RETURN = 0x06;
 const JUMP_EQUAL = 0x15;
 const JUMP_AT_LEAST = 0x35;
 const JUMP_ANY_BIT = 0x45;
-/** Where struct seccomp_data holds the call's number, the architecture, and the low half of an argument. */
+/** Where struct seccomp_data holds the call's number, the architecture, and the halves of an argument. */
 const NUMBER = 0;
 const ARCHITECTURE = 4;
 const argument = (index: number) => 16 + 8 * index;
+const highHalf = (index: number) => argument(index) + 4;
 
 /** struct sock_filter: eight bytes. */
 export interface Instruction {
@@ -70,71 +92,112 @@ const ifEqual = (k: number, then: Rules): Rules => [{ code: JUMP_EQUAL, jt: 0, j
 const ifAtLeast = (k: number, then: Rules): Rules => [{ code: JUMP_AT_LEAST, jt: 0, jf: then.length, k }, ...then];
 const unlessEqual = (k: number, then: Rules): Rules => [{ code: JUMP_EQUAL, jt: then.length, jf: 0, k }, ...then];
 const unlessAnyBit = (k: number, then: Rules): Rules => [{ code: JUMP_ANY_BIT, jt: then.length, jf: 0, k }, ...then];
+const ifAnyBit = (k: number, then: Rules): Rules => [{ code: JUMP_ANY_BIT, jt: 0, jf: then.length, k }, ...then];
+const allow = answer(ALLOW);
+const refuse = answer(REFUSE);
+const ifAmong = (values: readonly number[], then: Instruction): Rules => values.flatMap((k) => ifEqual(k, [then]));
+const unlessNull = (index: number, then: Rules): Rules =>
+  [argument(index), highHalf(index)].flatMap((half) => [load(half), ...unlessEqual(0, then)]);
+const itself: Rules = [load(argument(0)), ...unlessEqual(0, [refuse]), allow]; // 0 is the caller
+
+/** What becomes of the calls that are judged by their arguments. */
+const JUDGED: Readonly<Record<keyof typeof CONDITIONAL, (pid: number) => Rules>> = {
+  sendto: () => [load(argument(3)), ...ifAnyBit(MSG_FASTOPEN, [refuse]), ...unlessNull(4, [refuse]), allow],
+  madvise: () => [load(argument(2)), ...ifAtLeast(FIRST_HARMFUL_ADVICE, [refuse]), allow],
+  mmap: () => [load(argument(3)), ...unlessAnyBit(MAP_ANONYMOUS, [refuse]), allow],
+  setsockopt: () => [
+    load(argument(1)),
+    ...ifEqual(SOL_SOCKET, [load(argument(2)), ...ifAmong(SOCKET_OPTIONS, allow), refuse]),
+    ...ifEqual(IPPROTO_TCP, [load(argument(2)), ...ifAmong(TCP_OPTIONS, allow), refuse]),
+    refuse,
+  ],
+  fcntl: () => [
+    load(argument(1)),
+    ...ifAmong(FCNTLS, allow),
+    ...unlessEqual(F_SETFL, [refuse]),
+    load(argument(2)),
+    ...ifAnyBit(O_ASYNC, [refuse]),
+    allow,
+  ],
+  ioctl: () => [load(argument(1)), ...ifAmong(IOCTLS, allow), refuse],
+  clone: () => [
+    load(argument(0)),
+    ...unlessAnyBit(CLONE_THREAD, [refuse]),
+    ...ifAnyBit(CLONE_NEW_ANY, [refuse]),
+    allow,
+  ],
+  clone3: () => [answer(UNKNOWN)], // no filter can see its flags; the C library then takes clone
+  tgkill: (pid) => [load(argument(0)), ...unlessEqual(pid, [refuse]), allow],
+  sched_setaffinity: () => itself,
+  sched_setattr: () => itself,
+  sched_setparam: () => itself,
+  sched_setscheduler: () => itself,
+  prctl: () => [load(argument(0)), ...ifAmong(PRCTLS, allow), refuse],
+  prlimit64: () => [load(argument(0)), ...unlessEqual(0, [refuse]), ...unlessNull(2, [refuse]), allow],
+};
 
 /**
  * Locks the process, and overwrites the environment that it was started with.
  * @param pid its own number: its threads may go on signalling each other, which is how a C library aborts. (musl does
  *   it by tkill, which names no process and so is refused; an abort there ends it without a report)
+ * @param kept rights that it goes on having; all others are gone
  * @returns null, or why this machine can't: words for the operator. Then it is not locked, or not wholly
  */
-export function lockDown(pid: number): string | null {
+export function lockDown(pid: number, kept: readonly Right[] = []): string | null {
   const processor = arch();
   if (platform() !== "linux" || (processor !== "x64" && processor !== "arm64"))
     return `no filter was written for ${platform()} on ${processor}`;
-  const libc = openLibrary(LIBRARIES[processor]);
-  if (libc === null) return "no C library was found";
+  const libc = openLibc(FUNCTIONS);
+  if (typeof libc === "string") return libc;
   const { prctl, setrlimit, syscall } = libc.symbols;
-  eraseEnvironment();
+  if (!eraseEnvironment()) return "/proc/self/stat doesn't tell where the environment lies in memory; mount /proc";
   if (setrlimit(RLIMIT_CORE, ptr(new BigUint64Array(2))) !== 0) return "the kernel would not rule core dumps out";
   if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) !== 0) return "the kernel would not make the process undumpable";
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) !== 0) return "the kernel would not rule new privileges out";
-  const filter = packed(filterFor(processor, pid));
+  const filter = packed(filterFor(processor, pid, kept));
   const program = new BigUint64Array([BigInt(filter.length), BigInt(ptr(filter))]); // struct sock_fprog
   if (syscall(SECCOMP[processor], SET_MODE_FILTER, FLAG_TSYNC, ptr(program)) !== 0n)
     return "the kernel took no seccomp filter";
   return null;
 }
 
-function openLibrary(names: readonly string[]) {
-  for (const name of names) {
-    try {
-      return dlopen(name, FUNCTIONS);
-    } catch {} // the other C library, then
+/** What it says was read long ago. @returns whether the kernel tells where it is */
+function eraseEnvironment(): boolean {
+  try {
+    const { environment } = parseStat(readFileSync("/proc/self/stat", "latin1"));
+    if (environment === null) return false;
+    const { start, end } = environment;
+    if (end > start) toBuffer(start as Pointer, 0, end - start).fill(0);
+    return true;
+  } catch {
+    return false;
   }
-  return null;
-}
-
-/** Where the kernel put the environment is in fields 50 and 51 of proc(5)'s stat. What it says was read long ago. */
-function eraseEnvironment(): void {
-  const fields = readFileSync("/proc/self/stat", "latin1")
-    .replace(/^.*\) /s, "")
-    .split(" ");
-  const [start = 0, end = 0] = fields.slice(47, 49).map(Number);
-  if (end > start) toBuffer(start as Pointer, 0, end - start).fill(0);
 }
 
 /**
  * The rules in the order in which the kernel reads them, at every system call.
  * @param pid the process whose own threads may be signalled
  */
-export function filterFor(processor: Processor, pid: number): Rules {
-  const { clone, clone3, tgkill, prctl, prlimit64, ioctl } = CONDITIONAL;
-  const refuse = [answer(REFUSE)];
-  const on = ({ [processor]: number }: Numbers, ...rules: Rules) => (number === null ? [] : ifEqual(number, rules));
+export function filterFor(processor: Processor, pid: number, kept: readonly Right[]): Rules {
+  const isKept = (right: string) => kept.some((one) => one === right);
+  const on = ({ [processor]: number }: Numbers, rules: Rules) => (number === null ? [] : ifEqual(number, rules));
+  const names = Object.keys(CONDITIONAL) as (keyof typeof CONDITIONAL)[];
+  const judged = names.map((name) =>
+    on(CONDITIONAL[name], isKept(CONDITIONAL[name].right) ? [allow] : JUDGED[name](pid)),
+  );
+  const allowed = Object.values(ALLOWED).flatMap(({ calls }) => Object.values<Numbers>(calls));
+  const byRight = Object.entries(REFUSED).flatMap(([right, calls]) =>
+    Object.values<Numbers>(calls).map((call) => on(call, [isKept(right) ? allow : refuse])),
+  );
   return [
     load(ARCHITECTURE),
     ...unlessEqual(ARCHITECTURES[processor], [answer(KILL_PROCESS)]), // numbers mean other calls there
     load(NUMBER),
     ...ifAtLeast(FIRST_UNKNOWN, [answer(UNKNOWN)]), // x32's too, which are numbered from 2^30
-    ...Object.values(REFUSED).flatMap((call) => on(call, ...refuse)),
-    ...on(clone3, answer(UNKNOWN)), // no filter can see its flags; the C library then takes clone
-    ...on(clone, load(argument(0)), ...unlessAnyBit(CLONE_THREAD, refuse), answer(ALLOW)),
-    ...on(tgkill, load(argument(0)), ...unlessEqual(pid, refuse), answer(ALLOW)),
-    ...on(prctl, load(argument(0)), ...ifEqual(PR_SET_DUMPABLE, refuse), answer(ALLOW)),
-    ...on(prlimit64, load(argument(0)), ...unlessEqual(0, refuse), answer(ALLOW)), // 0 is itself
-    // As if keys had been pressed by whoever sits at its terminal.
-    ...on(ioctl, load(argument(1)), ...[TIOCSTI, TIOCLINUX].flatMap((k) => ifEqual(k, refuse)), answer(ALLOW)),
-    answer(ALLOW),
+    ...judged.flat(),
+    ...allowed.flatMap((call) => on(call, [allow])),
+    ...byRight.flat(),
+    answer(UNKNOWN), // numbers that mean nothing on this processor
   ];
 }
 

@@ -12,6 +12,9 @@ const TURNS = 2;
 const PAUSE_MS = 1;
 /** At least so many blocks of each size are filled, and of no size more bytes. */
 const LEAST_BLOCKS = 1_000;
+/** Of small sizes there are more: an upgrade alone leaves a block for each header, most of them of up to 64 bytes. */
+const SMALL_BLOCK_BYTES = 64;
+const SMALL_BLOCKS_EACH = 32;
 /** While peers come and go, who take most free blocks themselves and would have to wait: some 5 ms of work for all. */
 const BYTES_WHEN_BUSY = 128 * 1_024;
 /** Once all is quiet: between 15 and 90 ms. */
@@ -79,7 +82,8 @@ export class Scrubber {
     const blocks = Math.max(LEAST_BLOCKS, activity - this.#doneAt);
     Bun.gc(true);
     for (const size of BLOCK_SIZES) {
-      fill(size, Math.min(blocks, (isQuiet ? BYTES_WHEN_QUIET : BYTES_WHEN_BUSY) / size));
+      const many = size > SMALL_BLOCK_BYTES ? blocks : blocks * SMALL_BLOCKS_EACH;
+      fill(size, Math.min(many, (isQuiet ? BYTES_WHEN_QUIET : BYTES_WHEN_BUSY) / size));
       await Bun.sleep(PAUSE_MS);
     }
     for (const decoy of DECOYS) JSON.parse(decoy);

@@ -1,6 +1,6 @@
 /**
- * The system calls that a locked relay has no use for, by the right that they would give, with their numbers on the
- * processors that Bun runs on. Owns the numbers and nothing else; sandbox.ts says what becomes of them.
+ * System calls by their numbers on the processors that Bun runs on, and those that stay for some arguments only. Owns
+ * numbers and words; refused.ts and allowed.ts have the others, and sandbox.ts says what becomes of them.
  */
 
 /** A call's numbers; null where a processor never had it. Both are the kernel's, as in its unistd.h. */
@@ -9,167 +9,45 @@ export interface Numbers {
   readonly arm64: number | null;
 }
 
-const call = (x64: number, arm64: number | null): Numbers => ({ x64, arm64 });
+export const call = (x64: number, arm64: number | null): Numbers => ({ x64, arm64 });
 
-/** Refused whatever the arguments. */
-export const REFUSED = {
-  // No file is opened, created, changed in kind or place, or removed; nothing is mounted; io_uring would do any of
-  // it unseen.
-  open: call(2, null),
-  openat: call(257, 56),
-  openat2: call(437, 437),
-  creat: call(85, null),
-  open_by_handle_at: call(304, 265),
-  open_tree: call(428, 428),
-  memfd_create: call(319, 279),
-  memfd_secret: call(447, 447),
-  truncate: call(76, 45),
-  mkdir: call(83, null),
-  mkdirat: call(258, 34),
-  mknod: call(133, null),
-  mknodat: call(259, 33),
-  rename: call(82, null),
-  renameat: call(264, 38),
-  renameat2: call(316, 276),
-  unlink: call(87, null),
-  unlinkat: call(263, 35),
-  rmdir: call(84, null),
-  link: call(86, null),
-  linkat: call(265, 37),
-  symlink: call(88, null),
-  symlinkat: call(266, 36),
-  readlink: call(89, null),
-  readlinkat: call(267, 78),
-  access: call(21, null),
-  faccessat: call(269, 48),
-  faccessat2: call(439, 439),
-  chmod: call(90, null),
-  fchmod: call(91, 52),
-  fchmodat: call(268, 53),
-  chown: call(92, null),
-  fchown: call(93, 55),
-  lchown: call(94, null),
-  fchownat: call(260, 54),
-  setxattr: call(188, 5),
-  lsetxattr: call(189, 6),
-  fsetxattr: call(190, 7),
-  removexattr: call(197, 14),
-  lremovexattr: call(198, 15),
-  fremovexattr: call(199, 16),
-  utime: call(132, null),
-  utimes: call(235, null),
-  futimesat: call(261, null),
-  utimensat: call(280, 88),
-  chdir: call(80, 49),
-  fchdir: call(81, 50),
-  chroot: call(161, 51),
-  pivot_root: call(155, 41),
-  mount: call(165, 40),
-  umount2: call(166, 39),
-  move_mount: call(429, 429),
-  mount_setattr: call(442, 442),
-  fsopen: call(430, 430),
-  fsmount: call(432, 432),
-  fspick: call(433, 433),
-  fsconfig: call(431, 431),
-  swapon: call(167, 224),
-  swapoff: call(168, 225),
-  acct: call(163, 89),
-  quotactl: call(179, 60),
-  quotactl_fd: call(443, 443),
-  fanotify_init: call(300, 262),
-  inotify_add_watch: call(254, 27),
-  mq_open: call(240, 180),
-  mq_unlink: call(241, 181),
-  io_uring_setup: call(425, 425),
-  io_uring_enter: call(426, 426),
-  io_uring_register: call(427, 427),
-  // No program is started; no process is traced, read, written to, signalled or slowed down.
-  execve: call(59, 221),
-  execveat: call(322, 281),
-  fork: call(57, null),
-  vfork: call(58, null),
-  ptrace: call(101, 117),
-  process_vm_readv: call(310, 270),
-  process_vm_writev: call(311, 271),
-  process_madvise: call(440, 440),
-  process_mrelease: call(448, 448),
-  kcmp: call(312, 272),
-  kill: call(62, 129),
-  tkill: call(200, 130),
-  rt_sigqueueinfo: call(129, 138),
-  rt_tgsigqueueinfo: call(297, 240),
-  pidfd_open: call(434, 434),
-  pidfd_send_signal: call(424, 424),
-  pidfd_getfd: call(438, 438),
-  setpriority: call(141, 140),
-  ioprio_set: call(251, 30),
-  move_pages: call(279, 239),
-  migrate_pages: call(256, 238),
-  // No socket is made and none is connected: what listens already is all there is. Nor is memory shared.
-  socket: call(41, 198),
-  socketpair: call(53, 199),
-  bind: call(49, 200),
-  listen: call(50, 201),
-  connect: call(42, 203),
-  shmget: call(29, 194),
-  shmat: call(30, 196),
-  semget: call(64, 190),
-  msgget: call(68, 186),
-  shmctl: call(31, 195),
-  semop: call(65, 193),
-  semtimedop: call(220, 192),
-  semctl: call(66, 191),
-  msgsnd: call(69, 189),
-  msgrcv: call(70, 188),
-  msgctl: call(71, 187),
-  // No other user, group, namespace or capability, and nothing that only an administrator's program needs.
-  setuid: call(105, 146),
-  setgid: call(106, 144),
-  setreuid: call(113, 145),
-  setregid: call(114, 143),
-  setresuid: call(117, 147),
-  setresgid: call(119, 149),
-  setfsuid: call(122, 151),
-  setfsgid: call(123, 152),
-  setgroups: call(116, 159),
-  capset: call(126, 91),
-  unshare: call(272, 97),
-  setns: call(308, 268),
-  personality: call(135, 92),
-  add_key: call(248, 217),
-  request_key: call(249, 218),
-  keyctl: call(250, 219),
-  bpf: call(321, 280),
-  perf_event_open: call(298, 241),
-  userfaultfd: call(323, 282),
-  init_module: call(175, 105),
-  finit_module: call(313, 273),
-  delete_module: call(176, 106),
-  kexec_load: call(246, 104),
-  kexec_file_load: call(320, 294),
-  reboot: call(169, 142),
-  sethostname: call(170, 161),
-  setdomainname: call(171, 162),
-  settimeofday: call(164, 170),
-  clock_settime: call(227, 112),
-  clock_adjtime: call(305, 266),
-  adjtimex: call(159, 171),
-  syslog: call(103, 116),
-  iopl: call(172, null),
-  ioperm: call(173, null),
-  modify_ldt: call(154, null),
-} as const satisfies Record<string, Numbers>;
+interface Condition extends Numbers {
+  /** Where this right is kept, the call isn't judged. */
+  readonly right: "files" | "programs" | "processes" | "sockets" | "privileges" | "machine";
+  /** For what it stays; docs/SECURITY.md has the same words. */
+  readonly only: string;
+}
 
-/** Refused for some arguments only; see sandbox.ts. */
+/** Judged by their arguments, those that a busy relay makes most often first. */
 export const CONDITIONAL = {
-  clone: call(56, 220),
-  clone3: call(435, 435),
-  tgkill: call(234, 131),
-  prctl: call(157, 167),
-  prlimit64: call(302, 261),
-  ioctl: call(16, 29),
-} as const satisfies Record<string, Numbers>;
+  sendto: { ...call(44, 206), right: "sockets", only: "with no address, and without MSG_FASTOPEN, which connects" },
+  madvise: { ...call(28, 233), right: "machine", only: "advice on the process's own use, none that takes pages away" },
+  mmap: { ...call(9, 222), right: "files", only: "memory of no file" },
+  setsockopt: {
+    ...call(54, 208),
+    right: "sockets",
+    only: "no-delay, cork, quick ack, keep-alive and linger: none that filters, redirects, repairs or connects",
+  },
+  fcntl: {
+    ...call(72, 25),
+    right: "processes",
+    only: "copies of a descriptor and its flags: no owner, signal (O_ASYNC), lease, lock or notice",
+  },
+  ioctl: {
+    ...call(16, 29),
+    right: "machine",
+    only: "whether it blocks, is inherited, how much can be read, and what a terminal is like",
+  },
+  clone: { ...call(56, 220), right: "programs", only: "threads, in the namespaces that are there" },
+  clone3: { ...call(435, 435), right: "programs", only: "nothing: it answers as an older kernel, and clone is used" },
+  tgkill: { ...call(234, 131), right: "processes", only: "its own threads" },
+  sched_setaffinity: { ...call(203, 122), right: "processes", only: "the calling thread" },
+  sched_setattr: { ...call(314, 274), right: "processes", only: "the calling thread" },
+  sched_setparam: { ...call(142, 118), right: "processes", only: "the calling thread" },
+  sched_setscheduler: { ...call(144, 119), right: "processes", only: "the calling thread" },
+  prctl: { ...call(157, 167), right: "privileges", only: "names of threads and of memory, huge pages, and questions" },
+  prlimit64: { ...call(302, 261), right: "privileges", only: "questions about its own limits" },
+} as const satisfies Record<string, Condition>;
 
 /** The first number that these tables know nothing of; from 424 on every processor has the same. */
 export const FIRST_UNKNOWN = 451;

@@ -19,6 +19,7 @@ export interface AdminSources {
 
 export interface Admin {
   readonly address: string;
+  readonly port: number;
   stop(): Promise<void>;
 }
 
@@ -50,7 +51,7 @@ export function startAdmin(hostname: string, port: number, sources: AdminSources
     },
     fetch: () => plain("Not found", 404),
   });
-  return { address: server.url.origin, stop: () => server.stop(true) };
+  return { address: server.url.origin, port: server.port ?? port, stop: () => server.stop(true) };
 }
 
 function readinessOf(sources: AdminSources): Readiness {

@@ -3,10 +3,8 @@
  * kept, so that later nothing need be opened. Elsewhere than on Linux it knows nothing, and says so.
  */
 import { closeSync, fstatSync, openSync, readdirSync, readFileSync, readSync } from "node:fs";
+import { parseStat } from "../lockdown/proc.ts";
 import type { Resources } from "./metrics.ts";
-
-/** USER_HZ: in this unit the kernel tells times on every processor that Bun runs on. */
-const TICKS_A_SECOND = 100;
 
 /** The limit of open files of this process; Bun has raised the soft one to the hard one. */
 export function openFileLimit(): number | null {
@@ -23,17 +21,15 @@ export class ResourceReader implements Disposable {
 
   constructor() {
     const bootedAt = number(/^btime (\d+)/m.exec(readOnce("/proc/stat"))?.[1]);
-    const ticks = number(this.#statFields()[19]);
-    this.#startedAt = bootedAt === null || ticks === null ? null : bootedAt + ticks / TICKS_A_SECOND;
+    const { startedSeconds } = parseStat(this.#read(this.#stat));
+    this.#startedAt = bootedAt === null || startedSeconds === null ? null : bootedAt + startedSeconds;
   }
 
   read(): Resources {
     const residentKiB = number(/^VmRSS:\s+(\d+) kB/m.exec(this.#read(this.#status))?.[1]);
-    const fields = this.#statFields();
-    const [user, system] = [number(fields[11]), number(fields[12])];
     return {
       residentBytes: residentKiB === null ? null : residentKiB * 1_024,
-      cpuSeconds: user === null || system === null ? null : (user + system) / TICKS_A_SECOND,
+      cpuSeconds: parseStat(this.#read(this.#stat)).cpuSeconds,
       openFiles: this.#countOpenFiles(),
       maxFiles: this.#maxFiles,
       startedAt: this.#startedAt,
@@ -42,13 +38,6 @@ export class ResourceReader implements Disposable {
 
   [Symbol.dispose](): void {
     for (const descriptor of [this.#status, this.#stat, this.#files]) if (descriptor !== null) closeSync(descriptor);
-  }
-
-  /** What stands behind the program's name, which may itself hold spaces: from field 3 of proc(5) on. */
-  #statFields(): string[] {
-    return this.#read(this.#stat)
-      .replace(/^.*\) /s, "")
-      .split(" ");
   }
 
   /** Linux 6.2 and later say how many; before, they have to be listed, which a locked process can't. */

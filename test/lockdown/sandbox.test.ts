@@ -1,19 +1,18 @@
 /** The lock, from inside and from outside: on the program as it is released, with hooks through which a test gets in. */
 import { describe, expect, test } from "bun:test";
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { readdirSync, readFileSync, statSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
-import { filterFor, type Instruction } from "../../src/lockdown/sandbox.ts";
-import { CONDITIONAL, FIRST_UNKNOWN, type Numbers, REFUSED, SECCOMP } from "../../src/lockdown/syscalls.ts";
-import { judge } from "../support/machines/filter.ts";
 import { newFolder } from "../support/machines/folder.ts";
 import { pathOf } from "../support/machines/fronts.ts";
+import { OutsideListener } from "../support/machines/outside-listener.ts";
+import { until } from "../support/machines/until.ts";
 import { expectUndisturbed, newPair } from "../support/peers/client.ts";
 import { hookedRelays } from "../support/relays/hooked.ts";
 import { ATTEMPTS } from "../support/relays/hooked-attempts.ts";
+import { CALLS_OUT } from "../support/relays/hooked-ways-out.ts";
 import { command, run, spawnProgram, spawnRelay, VARIANTS } from "../support/relays/relay.ts";
 
 const EACCES = 13;
-const ENOSYS = 38;
 /** What Bun tells without the kernel's name for it. */
 const NAMELESS = ["listen on another port", "connect to somebody", "fetch a page", "start a program"];
 
@@ -22,15 +21,18 @@ const spawnHooked = hookedRelays();
 describe("from inside", () => {
   for (const on of ["main", "worker"] as const) {
     test(`every refused right is refused by the kernel (${on})`, async () => {
-      const results = await attemptAll("require", on);
+      const { results, arrived } = await attemptAll("require", on);
+      expect(arrived()).toEqual([]);
       for (const [name, result] of results)
         if (NAMELESS.includes(name)) expect([name, result]).not.toEqual([name, "done"]);
         else expect([name, result]).toEqual([name, "EACCES"]);
     });
 
     test(`and each is there where nothing is locked (${on})`, async () => {
-      const results = await attemptAll("off", on);
+      const { results, arrived } = await attemptAll("off", on);
       expect(results).toEqual(Object.keys(ATTEMPTS).map((name) => [name, "done"]));
+      await until(() => arrived().length === Object.keys(CALLS_OUT).length);
+      expect(arrived()).toEqual(Object.keys(CALLS_OUT).sort());
     });
 
     test(`every system call of the table is refused, and only by the lock (${on})`, async () => {
@@ -43,19 +45,26 @@ describe("from inside", () => {
     });
   }
 
-  async function attemptAll(sandbox: string, on: "main" | "worker"): Promise<[string, unknown][]> {
+  async function attemptAll(sandbox: string, on: "main" | "worker") {
     await using folder = await newFolder();
+    using outside = await OutsideListener.open();
     await writeFile(`${folder.path}/there`, "kept");
     await using victim = await spawnRelay("source", "--sandbox=off");
     await using relay = await spawnHooked(`--sandbox=${sandbox}`);
-    const ground = { folder: folder.path, port: victim.port, pid: victim.process.pid };
+    const ground = {
+      folder: folder.path,
+      port: victim.port,
+      pid: victim.process.pid,
+      outside: { tcp: outside.tcp, udp: outside.udp },
+    };
     const results: [string, unknown][] = [];
     for (const attempt of Object.keys(ATTEMPTS))
       results.push([attempt, await relay.ask({ do: "try", on, attempt, ground })]);
     if (sandbox === "require") expect(readdirSync(folder.path)).toEqual(["there"]);
     const pair = await newPair(relay.url);
     await expectUndisturbed(pair);
-    return results;
+    await outside.barrier(); // what was sent before is there before it
+    return { results, arrived: () => outside.heard() };
   }
 
   async function answersOf(sandbox: string, on: "main" | "worker"): Promise<Record<string, number>> {
@@ -151,58 +160,5 @@ describe.skipIf(pathOf("strace") === null && !process.env["CI"])("where the kern
     expect((await relay.stop("SIGCONT")).stderr).toBe(
       "whisper-signaling: warning: the sandbox is off: the kernel took no seccomp filter\n",
     );
-  });
-});
-
-describe.each([
-  ["x64", 0xc000003e, "/usr/include/x86_64-linux-gnu/asm/unistd_64.h"],
-  ["arm64", 0xc00000b7, "/usr/include/asm-generic/unistd.h"],
-] as const)("the filter for %s", (processor, architecture, header) => {
-  const PID = 4_242;
-  const filter: readonly Instruction[] = filterFor(processor, PID);
-  const answer = (number: number, ...args: number[]) => {
-    const value = judge(filter, { architecture, number, args });
-    return value === 0x7fff0000 ? "allowed" : value === 0x80000000 ? "killed" : value - 0x50000;
-  };
-  const numberOf = (call: Numbers) => call[processor] ?? -1;
-
-  test.skipIf(!existsSync(header) && !process.env["CI"])("has the numbers of the kernel's own header", () => {
-    const defined = [...readFileSync(header, "utf8").matchAll(/^#define __NR(?:3264)?_(\w+)\s+(\d+)$/gm)];
-    const numbers = new Map(defined.map(([, name, number]) => [name ?? "", Number(number)]));
-    for (const [name, call] of Object.entries<Numbers>({ ...REFUSED, ...CONDITIONAL }))
-      expect([name, call[processor]]).toEqual([name, numbers.get(name) ?? null]);
-    expect<number | undefined>(SECCOMP[processor]).toBe(numbers.get("seccomp"));
-    expect(FIRST_UNKNOWN).toBeLessThanOrEqual(Math.max(...numbers.values()) + 1);
-  });
-
-  test("refuses what is in the table, and lets the rest through", () => {
-    const refused = Object.values<Numbers>(REFUSED).map(numberOf);
-    const judged = Object.values<Numbers>(CONDITIONAL).map(numberOf);
-    for (let number = 0; number < FIRST_UNKNOWN; number++)
-      if (!judged.includes(number))
-        expect([number, answer(number)]).toEqual([number, refused.includes(number) ? EACCES : "allowed"]);
-  });
-
-  test("knows nothing of calls that came after it, nor of x32's", () => {
-    for (const number of [FIRST_UNKNOWN, 470, 0x40000000, 0xffffffff]) expect(answer(number)).toBe(ENOSYS);
-  });
-
-  test("kills what calls by the numbers of another processor", () => {
-    expect(judge(filter, { architecture: 0x40000003, number: 1 })).toBe(0x80000000);
-  });
-
-  test("judges some by their arguments", () => {
-    const { clone, clone3, tgkill, prctl, prlimit64, ioctl } = CONDITIONAL;
-    expect(answer(numberOf(clone3), 0)).toBe(ENOSYS);
-    expect(answer(numberOf(clone), 0x3d0f00)).toBe("allowed"); // a thread, as glibc makes it
-    expect(answer(numberOf(clone), 0x1200011)).toBe(EACCES); // a process
-    expect(answer(numberOf(tgkill), PID)).toBe("allowed");
-    expect(answer(numberOf(tgkill), 1)).toBe(EACCES);
-    expect(answer(numberOf(prctl), 15)).toBe("allowed"); // a thread's name
-    expect(answer(numberOf(prctl), 4, 1)).toBe(EACCES);
-    expect(answer(numberOf(prlimit64), 0)).toBe("allowed");
-    expect(answer(numberOf(prlimit64), 1)).toBe(EACCES);
-    expect(answer(numberOf(ioctl), 0, 0x541b)).toBe("allowed"); // FIONREAD
-    expect(answer(numberOf(ioctl), 0, 0x5412)).toBe(EACCES);
   });
 });

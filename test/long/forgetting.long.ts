@@ -9,6 +9,7 @@ import { memoryOf } from "../support/machines/memory.ts";
 import { eventually, measured, secondsSince } from "../support/machines/outside.ts";
 import { openTunnel } from "../support/machines/tunnel.ts";
 import { SDP_LINES, Secrets } from "../support/marks/secrets.ts";
+import { countKinds, Visitors } from "../support/marks/visitors.ts";
 import { inTurns } from "../support/peers/crowd.ts";
 import { command, PURGING, spawnProgram } from "../support/relays/relay.ts";
 
@@ -59,5 +60,31 @@ test.skipIf(!isAble && !process.env["CI"]).each([false, true])(
       ([, lines]) => lines?.length === SDP_LINES,
     );
     expect(whole).toEqual([]);
+  },
+);
+
+const VISITORS = 600;
+/** Of 1,800 addresses, forwarded addresses and origins; 4 were found. */
+const MOST_VISITORS_LEFT = 30;
+
+test.skipIf(!isAble && !process.env["CI"])(
+  "15 s after the last of 600 visitors, next to none of their addresses and origins is in memory",
+  async () => {
+    await using relay = await spawnProgram([...PURGING, ...command("binary", "--trust-proxy=127.0.0.0/8")]);
+    const visitors = new Visitors();
+    const look = () => new Set([...memoryOf(relay.process.pid)].flatMap((text) => [...visitors.findIn(text)]));
+    await inTurns(VISITORS, AT_ONCE, () => visitors.visit(relay.port));
+    const since = performance.now();
+    const atFirst = countKinds(look());
+    let left = new Set<string>();
+    await eventually(() => {
+      left = look();
+      return left.size <= MOST_VISITORS_LEFT || performance.now() - since > FORGOTTEN_MS;
+    });
+    measured(
+      `forgetting visitors: ${JSON.stringify(atFirst)} at first, after ${secondsSince(since).toFixed(1)} s ${JSON.stringify(countKinds(left))}`,
+    );
+    expect(left.size).toBeLessThanOrEqual(MOST_VISITORS_LEFT);
+    for (const count of Object.values(atFirst)) expect(count).toBeGreaterThan(0); // or the search is blind
   },
 );

@@ -27,6 +27,18 @@ const SLACK_BYTES = 12 * 1_048_576;
 /** The longest that 99 of 100 round trips may take beside a flood, on a machine that runs the flood too. */
 const FLOODED_MS = 250;
 
+/** What the kernel books for a send buffer of 64 KiB that is full, the last packet over its edge included. */
+const QUEUED_BYTES = 256 * 1_024;
+/** The 20 s after which the kernel gives an unread connection up, found out at its next probe. */
+const QUEUED_SECONDS = 45;
+
+/** What the kernel holds for sockets on a port that send: wmem_alloc and what is queued, as ss tells them. */
+function queuedBytes(port: number): number {
+  const { stdout } = Bun.spawnSync(["ss", "-Htnma", `sport = :${port}`]);
+  const queued = stdout.toString().matchAll(/skmem:\(.*?,t(\d+),tb\d+,f(\d+),w(\d+)/g);
+  return [...queued].reduce((sum, [, , , bytes]) => sum + Number(bytes), 0);
+}
+
 const mega = (bytes: number) => `${(bytes / 1_048_576).toFixed(1)} MiB`;
 
 /** Lets a process flood these sessions, and returns it when all its peers have had enough or are done. */
@@ -134,6 +146,23 @@ describe.each([1, 50])("%d peers that do not read", (count) => {
     expect(flooded).toBeLessThan(Math.max(FLOODED_MS, 10 * idle));
     expect(await pair.bob.drain()).toEqual([]);
   });
+});
+
+test("what 50 peers that never read have in send queues is little, and gone 45 s after", async () => {
+  await using relay = await spawnRelay("binary");
+  const before = queuedBytes(relay.port);
+  const codes = Array.from({ length: 50 }, newCode);
+  const mallories = await Promise.all(codes.map((code) => Reader.join(relay.port, code, false)));
+  await using _flooders = await flood(relay, codes);
+  const since = performance.now();
+  const highest = queuedBytes(relay.port);
+  await eventually(() => queuedBytes(relay.port) <= before || secondsSince(since) > QUEUED_SECONDS);
+  measured(
+    `50 slow readers: ${mega(highest)} in send queues after the flood, ${mega(queuedBytes(relay.port))} after ${secondsSince(since).toFixed(0)} s`,
+  );
+  expect(highest).toBeLessThan(50 * QUEUED_BYTES);
+  expect(queuedBytes(relay.port)).toBe(before);
+  for (const mallory of mallories) mallory.destroy();
 });
 
 test("with the limits that strangers have, the quota ends a flood before anything waits in the relay", async () => {

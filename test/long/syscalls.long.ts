@@ -5,9 +5,9 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { REFUSED } from "../../src/lockdown/syscalls.ts";
 import { newFolder } from "../support/machines/folder.ts";
 import { pathOf, writeCertificate } from "../support/machines/fronts.ts";
+import { REFUSED_CALLS } from "../support/machines/refused.ts";
 import { type Call, trace } from "../support/machines/strace.ts";
 import { expectUndisturbed, newPair, type Pair } from "../support/peers/client.ts";
 import { command, ROOT, run } from "../support/relays/relay.ts";
@@ -53,7 +53,7 @@ describe.skipIf(missing.length > 0 && !process.env["CI"])("a busy relay, plain a
 
   test("opens no file once it is locked", () => {
     for (const after of traces.map(sinceLocked)) {
-      const tried = after.filter(({ name }) => name in REFUSED);
+      const tried = after.filter(({ name }) => name in REFUSED_CALLS);
       expect(tried.filter(({ result }) => !result.includes("EACCES"))).toEqual([]);
       expect(tried.filter(({ args }) => !ASKED_FOR.test(args))).toEqual([]);
     }

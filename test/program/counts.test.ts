@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { ERRORS, type ErrorName } from "../../src/core/protocol.ts";
 import { counted, scrape } from "../support/machines/metrics.ts";
 import { until } from "../support/machines/until.ts";
-import { Client, expectUndisturbed, newCode, newPair, type Pair } from "../support/peers/client.ts";
+import { Client, expectUndisturbed, newCode, newPair, type Pair, untilSilent } from "../support/peers/client.ts";
 import { frame, OP, RawClient, UPGRADE } from "../support/peers/raw.ts";
 import { type RunningRelay, spawnRelay, VARIANTS } from "../support/relays/relay.ts";
 
@@ -184,6 +184,7 @@ describe.concurrent.each(VARIANTS)("the metrics (%s)", (variant) => {
     await expectStates({ "not-joined": 1, paired: 2 }, { paired: 1 });
     await Client.join(relay.url, newCode(), false);
     await expectStates({ "not-joined": 1, paired: 2, waiting: 1 }, { paired: 1, waiting: 1 });
+    await untilSilent();
     mallory.send({ type: "join", sessionCode: code, isInitiator: false });
     await until(async () => (await counted(relay, "whisper_peers"))["probing"] === 1); // bob is asked, and is deaf
     await expectStates({ probing: 1, paired: 2, waiting: 1 }, { paired: 1, waiting: 1 });

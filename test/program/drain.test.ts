@@ -4,7 +4,7 @@
  */
 import { describe, expect, test } from "bun:test";
 import { until } from "../support/machines/until.ts";
-import { Client, expectUndisturbed, newCode, newPair } from "../support/peers/client.ts";
+import { Client, expectUndisturbed, newCode, newPair, untilSilent } from "../support/peers/client.ts";
 import { OP, RawClient, UPGRADE } from "../support/peers/raw.ts";
 import { command, printedToTheEnd, run, spawnRelay, VARIANTS } from "../support/relays/relay.ts";
 
@@ -62,6 +62,7 @@ describe.each(VARIANTS)("a relay that drains (%s)", (variant) => {
     expect(await ghost.text()).toStartWith('{"type":"joined"');
     const bob = await Client.join(relay.url, code, false);
     await bob.expect("ready");
+    await untilSilent();
     const mallory = await Client.connect(relay.url);
     mallory.send({ type: "join", sessionCode: code, isInitiator: true });
     expect(await ghost.text()).toBe('{"type":"ready"}');
@@ -78,14 +79,18 @@ describe.each(VARIANTS)("a relay that drains (%s)", (variant) => {
     await using relay = await spawnRelay(variant, "--drain=1h");
     const ghosts: RawClient[] = [];
     const newcomers: Client[] = [];
-    for (let n = 0; n < 10; n++) {
-      const join = { type: "join", sessionCode: newCode(), isInitiator: true };
-      const [ghost, newcomer] = [await RawClient.connect(relay.port), await Client.connect(relay.url)];
+    const joins = Array.from({ length: 10 }, () => ({ type: "join", sessionCode: newCode(), isInitiator: true }));
+    for (const join of joins) {
+      const ghost = await RawClient.connect(relay.port);
       ghost.say(join);
       expect(await ghost.text()).toStartWith('{"type":"joined"');
-      newcomer.send(join);
-      expect((await ghost.next())?.opcode).toBe(OP.ping); // the holder is asked, and gives no answer
       ghosts.push(ghost);
+    }
+    await untilSilent();
+    for (const [n, join] of joins.entries()) {
+      const newcomer = await Client.connect(relay.url);
+      newcomer.send(join);
+      expect((await ghosts[n]?.next())?.opcode).toBe(OP.ping); // the holder is asked, and gives no answer
       newcomers.push(newcomer);
     }
     const ended = relay.stop();

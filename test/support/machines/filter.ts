@@ -5,12 +5,14 @@ import type { Instruction } from "../../../src/lockdown/sandbox.ts";
 export interface Judged {
   readonly architecture: number;
   readonly number: number;
+  /** The low half of each argument, and the high one where it isn't 0. */
   readonly args?: readonly number[];
+  readonly high?: readonly number[];
 }
 
 /** @returns the filter's answer, as linux/seccomp.h has it */
-export function judge(filter: readonly Instruction[], { architecture, number, args = [] }: Judged): number {
-  const words = [number, architecture, 0, 0, ...args.flatMap((arg) => [arg >>> 0, 0])];
+export function judge(filter: readonly Instruction[], { architecture, number, args = [], high = [] }: Judged): number {
+  const words = [number, architecture, 0, 0, ...args.flatMap((arg, n) => [arg >>> 0, high[n] ?? 0])];
   let word = 0;
   for (let at = 0; at < filter.length; at++) {
     const { code, jt, jf, k } = filter[at] ?? { code: -1, jt: 0, jf: 0, k: 0 };

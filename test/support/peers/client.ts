@@ -1,4 +1,5 @@
 /** A peer under test. It waits for what it expects, never for time; a ping → pong is its barrier. */
+import { HEARD_MS } from "../../../src/core/admission.ts";
 
 export interface Closed {
   readonly code: number;
@@ -93,6 +94,11 @@ export class Client {
     for (let text = await this.next(); text !== '{"type":"pong"}'; text = await this.next()) texts.push(text);
     return texts;
   }
+}
+
+/** Waits until a peer that says nothing has been silent for so long that the relay would ask whether it is there. */
+export async function untilSilent(): Promise<void> {
+  await Bun.sleep(HEARD_MS + 50);
 }
 
 /** 12 upper-case hex digits, as the clients make them. */

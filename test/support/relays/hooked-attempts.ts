@@ -2,10 +2,11 @@
  * What a relay that somebody has taken over might try, from inside. Loaded by the hooked relay on its main thread and
  * on a worker, before the lock, so that nothing needs to be opened for the attempt itself. Never a part of a release.
  */
-import { dlopen, ptr, read } from "bun:ffi";
+import { ptr } from "bun:ffi";
 import * as fs from "node:fs";
-import { arch } from "node:os";
-import { CONDITIONAL, REFUSED } from "../../../src/lockdown/syscalls.ts";
+import { REFUSED_CALLS } from "../machines/refused.ts";
+import { call, processor } from "./hooked-calls.ts";
+import { CALLS_OUT, OTHER_WAYS, type Outside } from "./hooked-ways-out.ts";
 
 /** Where an attempt may do its harm. */
 export interface Ground {
@@ -15,24 +16,12 @@ export interface Ground {
   readonly port: number;
   /** Another process. */
   readonly pid: number;
+  /** Who is called. */
+  readonly outside: Outside;
 }
 
-const { symbols: libc } = dlopen("libc.so.6", {
-  syscall: { args: ["i64", "i64", "i64", "i64", "i64", "i64", "i64"], returns: "i64" },
-  __errno_location: { args: [], returns: "ptr" },
-});
-const processor = arch() === "arm64" ? "arm64" : "x64";
-const CALLS = { ...REFUSED, ...CONDITIONAL };
 const NAME = Buffer.from("name\0");
 const [AF_INET, SOCK_STREAM, PTRACE_SEIZE, PR_SET_DUMPABLE, TIOCSTI] = [2, 1, 0x4206, 4, 0x5412];
-
-/** Makes a system call; what is not given is -1, which is no address, no descriptor and no flag. */
-function call(name: keyof typeof CALLS, ...args: number[]): void {
-  const [a = -1, b = -1, c = -1, d = -1, e = -1, f = -1] = args;
-  if (libc.syscall(CALLS[name][processor] ?? -1, a, b, c, d, e, f) >= 0n) return;
-  const where = libc.__errno_location();
-  throw Object.assign(new Error(`${name} was refused`), { errno: where === null ? 0 : -read.i32(where) });
-}
 
 /** The attempts by name, in their order: each succeeds where nothing is locked. */
 export const ATTEMPTS: Readonly<Record<string, (ground: Ground) => unknown>> = {
@@ -60,20 +49,24 @@ export const ATTEMPTS: Readonly<Record<string, (ground: Ground) => unknown>> = {
   "fetch a page": ({ port }) => fetch(`http://127.0.0.1:${port}/`),
   "become another user": () => call("setuid", 0),
   "become dumpable": () => call("prctl", PR_SET_DUMPABLE, 1, 0, 0, 0),
+  ...Object.fromEntries(
+    Object.entries(CALLS_OUT).map(([name, attempt]) => [name, ({ outside }: Ground) => attempt(outside, `<${name}>`)]),
+  ),
+  ...Object.fromEntries(Object.entries(OTHER_WAYS).map(([name, attempt]) => [name, ({ pid }: Ground) => attempt(pid)])),
 };
 
 /** Calls that would go on in two processes, or leave something behind, if they were let through. */
-const LEFT_ALONE: readonly string[] = ["fork", "vfork", "msgget"];
+const LEFT_ALONE: readonly string[] = ["fork", "vfork", "msgget", "setsid", "vhangup", "sync"];
 
 /**
  * Tries every system call that the lock refuses, with arguments that make no sense to any of them.
  * @returns the kernel's answer to each, as its number: 13 is EACCES
  */
 export function tryCalls(): Record<string, number> {
-  const answers = (Object.keys(REFUSED) as (keyof typeof REFUSED)[])
-    .filter((name) => !LEFT_ALONE.includes(name) && CALLS[name][processor] !== null)
-    .map((name): [string, number] => [name, numberOf(() => call(name))]);
-  return { ...Object.fromEntries(answers), TIOCSTI: numberOf(() => call("ioctl", 0, TIOCSTI)) };
+  const answers = (Object.keys(REFUSED_CALLS) as (keyof typeof REFUSED_CALLS)[])
+    .filter((name) => !LEFT_ALONE.includes(name) && REFUSED_CALLS[name][processor] !== null)
+    .map((name): [string, number] => [name, numberOf(() => void call(name))]);
+  return { ...Object.fromEntries(answers), TIOCSTI: numberOf(() => void call("ioctl", 0, TIOCSTI)) };
 }
 
 /** 0 where it succeeds. */

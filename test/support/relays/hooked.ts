@@ -43,7 +43,7 @@ export async function spawnHooked(program: string, ...args: string[]): Promise<H
     async ask(command) {
       stdin?.write(`${JSON.stringify(command)}\n`);
       stdin?.flush();
-      const answers = new RegExp(`(?:^hook (.*)\\n[^]*?){${++asked}}`, "m");
+      const answers = new RegExp(`^(?:(?:(?!hook ).*\\n)*hook (.*)\\n){${++asked}}`);
       const [, answer] = await relay.stdout.until(answers);
       if (answer === undefined) throw new Error("the relay is gone");
       return JSON.parse(answer);
