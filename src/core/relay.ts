@@ -337,8 +337,8 @@ export function startRelay(config: Listener & Limits, dependencies: Dependencies
 
   /** Lets pairs finish for as long as --drain says and sends everyone else to come back. Resolves when all have gone. */
   async function drain(): Promise<void> {
-    apply({ type: "drain" });
     if (config.reusePort) server.stop(); // whoever shares the port takes what comes now
+    apply({ type: "drain" });
     const empty = new Promise<void>((resolve) => (emptied = resolve));
     if (state.peers.size > 0) await Promise.race([empty, Bun.sleep(config.drainMs)]);
     for (const peer of [...state.peers]) refuse(peer, "restarting");

@@ -195,10 +195,11 @@ export function chosenOptions(table: OptionTable, args: readonly string[], env: 
 
 /** A table of options as --help prints it, with the variables of a program that reads them. */
 export function helpFor(table: OptionTable, hasEnvironment = true): string {
+  const width = Math.max(...Object.values(table).map(({ flag }) => flag.length)) + 2;
   return Object.values(table)
     .map((option) => {
       const bounds = isNumber(option) ? `, ${option.min} to ${option.max}` : "";
-      const names = `  ${option.flag.padEnd(18)}${hasEnvironment ? environmentName(option.flag) : ""}`.trimEnd();
+      const names = `  ${option.flag.padEnd(width)}${hasEnvironment ? environmentName(option.flag) : ""}`.trimEnd();
       return `${names}\n      ${option.what} (${option.default}${bounds})\n`;
     })
     .join("");
