@@ -24,8 +24,7 @@ const HELP = `${NAME} ${version}: a WebSocket relay through which two WebRTC pee
 Usage:
   ${NAME} [OPTIONS]     run the relay
   ${NAME} check [URL]   try a relay (default: the one that these options describe, on this machine)
-  ${NAME} print WHAT    write what stands around a relay with these options: systemd, caddy, nginx, haproxy
-                                       or nftables
+  ${NAME} print WHAT    write what stands around it with these options: systemd, caddy, nginx, haproxy or nftables
   ${NAME} --help
   ${NAME} --version
 
