@@ -29,11 +29,16 @@ function dial(port: number, address: string): Socket {
   open.add(socket);
   socket.on("error", () => {}); // a close follows
   socket.on("close", () => {
-    closedBytes += socket.bytesWritten;
+    closedBytes += sentOn(socket);
     open.delete(socket);
   });
   socket.on("data", () => {}); // what comes back is thrown away
   return socket;
+}
+
+/** Without what still waits in this process. */
+function sentOn(socket: Socket): number {
+  return Math.max(0, socket.bytesWritten - socket.writableLength);
 }
 
 /** The n-th stranger: the first 127.0.2.1, and so many connections from each. */
@@ -177,9 +182,10 @@ function offerOf(n: number): string {
 if (import.meta.main) {
   const [name = "", port = ""] = process.argv.slice(2);
   process.on("SIGTERM", () => {
-    const bytes = closedBytes + [...open].reduce((sum, { bytesWritten }) => sum + bytesWritten, 0);
+    const bytes = closedBytes + [...open].reduce((sum, socket) => sum + sentOn(socket), 0);
     console.log(JSON.stringify({ opened, open: open.size, bytes }));
     process.exit();
   });
+  setInterval(() => {}, 60_000); // where all its connections have been closed it waits to be ended
   ATTACKS[name]?.run(Number(port));
 }

@@ -2,6 +2,7 @@
  * Whether memory runs short. Owns the mark above which nobody new is taken, so that who is here can go on: without it
  * the kernel would end the relay, and every session with it. It ends nobody, and only Linux tells it anything.
  */
+import { totalmem } from "node:os";
 import { KernelFile, number, readOnce } from "./kernel-file.ts";
 
 /** How often it is looked at: a flood of 100 MB/s, which is 1,500 connections, takes as much in this time. */
@@ -19,8 +20,7 @@ interface Group {
 export class MemoryWatch {
   readonly #group: Group | null;
   readonly #residentBytes: () => number | null;
-  /** Null where this system doesn't tell how much memory there is. */
-  readonly markBytes: number | null;
+  readonly markBytes: number;
   usedBytes = 0;
 
   /**
@@ -28,16 +28,13 @@ export class MemoryWatch {
    * @param residentBytes what of this process is in RAM
    */
   constructor(maxBytes: number, residentBytes: () => number | null) {
-    const kib = number(/^MemTotal:\s+(\d+) kB/m.exec(readOnce("/proc/meminfo"))?.[1]);
-    const machineBytes = kib === null ? null : kib * 1_024;
-    this.#group = tightestGroup(machineBytes ?? Number.POSITIVE_INFINITY);
-    const allBytes = this.#group?.limitBytes ?? machineBytes;
-    this.markBytes = maxBytes || (allBytes && Math.floor(allBytes * SHARE));
+    this.#group = tightestGroup(totalmem());
+    this.markBytes = maxBytes || Math.floor((this.#group?.limitBytes ?? totalmem()) * SHARE);
     this.#residentBytes = residentBytes;
   }
 
   get isShort(): boolean {
-    return this.markBytes !== null && this.usedBytes > this.markBytes;
+    return this.usedBytes > this.markBytes;
   }
 
   /** Looks. In a group the kernel counts its own buffers too, as it does when it ends who has too much. */
