@@ -107,10 +107,10 @@ export const ATTACKS: Readonly<Record<string, Attack>> = {
     run: (port) => many(1_600, (n) => dial(port, addressOf(n, 400)).write("GET / HTTP/1.1\r\nHost: relay\r\n\r\n")),
   },
   heads: {
-    title: "800 request heads that never end, 1,024 files",
+    title: "1,300 request heads that never end, 1,024 files",
     files: 1_024,
     run: (port) =>
-      many(800, (n) => again(port, addressOf(n, 400), (socket) => socket.write("GET / HTTP/1.1\r\nHost: relay\r\n"))),
+      many(1_300, (n) => again(port, addressOf(n, 400), (socket) => socket.write("GET / HTTP/1.1\r\nHost: relay\r\n"))),
   },
   unfinished: {
     title: "2,000 messages without their last byte",

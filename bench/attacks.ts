@@ -7,9 +7,10 @@
  *
  * Exit codes as of the relay: 0 all well, 1 something could not be measured, 2 it was asked for wrongly.
  */
+import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { ConfigError, type OptionTable, readOptions } from "../src/program/options.ts";
-import { cpuMs, quantile, residentBytes } from "../test/support/machines/outside.ts";
+import { cpuMs, PAGE_BYTES, quantile, residentBytes } from "../test/support/machines/outside.ts";
 import { Client, newCode, newPair } from "../test/support/peers/client.ts";
 import { Output } from "../test/support/relays/relay.ts";
 import { ATTACKS } from "./attackers.ts";
@@ -37,7 +38,8 @@ const HEAD = [
   "connections: at once, in all",
   "sent, MB/s",
   "relay: CPU",
-  "memory at the most, and 5 s after",
+  "memory at the most, 5 s after",
+  "kernel's buffers of both ends at the most, 5 s after",
   "an honest message: p50, p99 in ms (quiet)",
   "new pairs served, slowest in ms",
 ];
@@ -67,14 +69,22 @@ async function measured(name: string, binary: string, seconds: number): Promise<
     const [, digits] = await new Output(relay.stdout).until(/: listening on \S+:(\d+)/);
     const port = Number(digits);
     const quiet = await felt(port, QUIET_S);
-    const before = { cpu: cpuMs(relay.pid), bytes: residentBytes(relay.pid), at: performance.now() };
+    const before = {
+      cpu: cpuMs(relay.pid),
+      bytes: residentBytes(relay.pid),
+      kernel: kernelBytes(),
+      at: performance.now(),
+    };
     const attacker = Bun.spawn([process.execPath, resolve(import.meta.dir, "attackers.ts"), name, String(port)], {
       stdin: "ignore",
       stdout: "pipe",
       stderr: "inherit",
     });
-    let most = before.bytes;
-    const looking = setInterval(() => (most = Math.max(most, residentBytes(relay.pid))), 50);
+    let [most, mostInKernel] = [before.bytes, before.kernel];
+    const looking = setInterval(() => {
+      most = Math.max(most, residentBytes(relay.pid));
+      mostInKernel = Math.max(mostInKernel, kernelBytes());
+    }, 50);
     const during = await felt(port, seconds);
     clearInterval(looking);
     const elapsedMs = performance.now() - before.at;
@@ -85,7 +95,7 @@ async function measured(name: string, binary: string, seconds: number): Promise<
       number
     >;
     await Bun.sleep(5_000);
-    const after = residentBytes(relay.pid);
+    const [after, afterInKernel] = [residentBytes(relay.pid), kernelBytes()];
     const served = during.pairMs.filter(Number.isFinite);
     return [
       title,
@@ -93,6 +103,7 @@ async function measured(name: string, binary: string, seconds: number): Promise<
       (bytes / elapsedMs / 1_000).toFixed(1),
       `${(100 * cpu).toFixed(0)} %`,
       `${mega(most - before.bytes)}, ${mega(after - before.bytes)}`,
+      `${mega(mostInKernel - before.kernel)}, ${mega(afterInKernel - before.kernel)}`,
       `${times(during.messageMs)} (${times(quiet.messageMs)})`,
       `${served.length} of ${during.pairMs.length}, ${served.length > 0 ? Math.max(...served).toFixed(0) : "none"}`,
     ];
@@ -151,6 +162,11 @@ async function meet(port: number): Promise<void> {
 
 function print(cells: readonly string[]): void {
   console.log(`| ${cells.join(" | ")} |`);
+}
+
+/** What the buffers of all TCP sockets of this machine take. */
+function kernelBytes(): number {
+  return Number(/^TCP: .* mem (\d+)/m.exec(readFileSync("/proc/net/sockstat", "utf8"))?.[1]) * PAGE_BYTES;
 }
 
 function mega(bytes: number): string {
