@@ -122,7 +122,7 @@ export const ATTACKS: Readonly<Record<string, Attack>> = {
       });
       setTimeout(() => {
         const bytes = first.find(({ socket }) => !socket.destroyed)?.bytes ?? 0;
-        many(2_000, (n) => unfinished(dial(port, addressOf(n, 90)), n, bytes));
+        many(2_000, (n) => unfinished(dial(port, addressOf(n, 60)), n, bytes));
       }, 500);
     },
   },

@@ -5,8 +5,8 @@ import { frame, OP, UPGRADE } from "./raw.ts";
 
 /** As much as the relay reads of one message at most, with its default of --max-message. */
 const BYTES = (64 * 1_024 * 17) / 16;
-/** Below --connect-burst, so that strangers of one address all get in. */
-const EACH_ADDRESS = 90;
+/** Below --connect-burst and --max-waiting-per-address, so that strangers of one address all get in. */
+const EACH_ADDRESS = 60;
 
 export interface Unfinished {
   readonly socket: Socket;
