@@ -11,6 +11,7 @@ import { check } from "./program/check.ts";
 import { type Config, inForce, optionsHelp, readConfig } from "./program/config.ts";
 import { describeFailure } from "./program/failure.ts";
 import { Log, NAME } from "./program/log.ts";
+import { LOOK_MS, MemoryWatch } from "./program/memory.ts";
 import { Metrics } from "./program/metrics.ts";
 import { ConfigError } from "./program/options.ts";
 import { localHost, printed } from "./program/print.ts";
@@ -23,7 +24,7 @@ const HELP = `${NAME} ${version}: a WebSocket relay through which two WebRTC pee
 Usage:
   ${NAME} [OPTIONS]     run the relay
   ${NAME} check [URL]   try a relay (default: the one that these options describe, on this machine)
-  ${NAME} print WHAT    write what stands around a relay with these options: systemd, caddy, nginx or haproxy
+  ${NAME} print WHAT    write what stands around it with these options: systemd, caddy, nginx, haproxy or nftables
   ${NAME} --help
   ${NAME} --version
 
@@ -46,10 +47,12 @@ async function serve(config: Config, chosen: Record<string, string>): Promise<vo
 
   const scrubber = await Scrubber.open(tls, (line) => log.warn(line));
   const metrics = new Metrics();
+  const resources = new ResourceReader();
+  const memory = new MemoryWatch(config.maxMemoryBytes, () => resources.residentBytes());
   let isLocked = false;
   let relay: Relay | null = null;
   const admin = config.admin && listen(log, config.admin, ({ host, port }) => startAdminListener(host, port));
-  relay = listen(log, config, () => startRelay(config, dependencies(log, metrics, tls, failed)));
+  relay = listen(log, config, () => startRelay(config, dependencies(log, metrics, memory, tls, failed)));
   const drain = drainOnSignal(log, config, relay, admin);
   const drainInDoubt = (error: unknown) => {
     failed(error);
@@ -58,6 +61,10 @@ async function serve(config: Config, chosen: Record<string, string>): Promise<vo
   process.on("uncaughtException", drainInDoubt);
   process.on("unhandledRejection", drainInDoubt);
   setInterval(() => scrubber.turn(metrics.activity), SCRUB_MS);
+  setInterval(() => {
+    memory.turn();
+    if (memory.isShort) log.warn("memory is short: nobody new is taken while more is in use than --max-memory says");
+  }, LOOK_MS);
 
   const untuned = tuneListeners([relay.port, ...(admin ? [admin.port] : [])]);
   for (const name of Object.keys(process.env)) delete process.env[name]; // all that it says has been read
@@ -86,15 +93,15 @@ async function serve(config: Config, chosen: Record<string, string>): Promise<vo
   }
 
   function startAdminListener(host: string, port: number): Admin {
-    const resources = new ResourceReader();
     return startAdmin(host, port, {
       status: () => relay?.status() ?? "starting",
-      isCrowded: () => (relay?.gauges().sockets ?? 0) > config.highWater,
+      isCrowded: () => (relay?.gauges().sockets ?? 0) > config.highWater || memory.isShort,
       metrics() {
         if (relay === null) return "";
         const secondsLeft = tls && Math.floor((tls.expiresAt - Date.now()) / 1_000);
         const program = { version, bun: Bun.version, isLocked };
-        return metrics.write(relay.gauges(), resources.read(), program, secondsLeft);
+        const used = { ...resources.read(), memoryBytes: memory.usedBytes, memoryMarkBytes: memory.markBytes };
+        return metrics.write(relay.gauges(), used, program, secondsLeft);
       },
     });
   }
@@ -111,12 +118,14 @@ const CLOCK: Clock = {
 function dependencies(
   log: Log,
   metrics: Metrics,
+  memory: MemoryWatch,
   tls: Certificate | null,
   failed: (error: unknown) => void,
 ): Dependencies {
   const world = {
     events: metrics,
     http: answer,
+    isShort: () => memory.isShort,
     warn: (line: string) => log.warn(line),
     failed,
     clock: CLOCK,

@@ -133,6 +133,40 @@ test("a frame over the limit is refused by its head, before its bytes have come"
   expect(await raw.text()).toBe("close 1009");
 });
 
+test.each([
+  ["with Connection: close it is the last", { Connection: "close" }, 1],
+  ["without, all are answered at a stroke", {}, 50],
+])("of requests in a row each gets an answer: %s", async (_how, headers, answered) => {
+  let asked = 0;
+  server = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    development: false,
+    fetch() {
+      asked++;
+      return new Response("", { headers });
+    },
+  });
+  const raw = await RawClient.dial(server.port ?? 0);
+  raw.write("GET / HTTP/1.1\r\nHost: relay\r\n\r\n".repeat(50));
+  for (let heads = 0; heads < answered; heads++) expect(await raw.head()).toStartWith("HTTP/1.1 200 ");
+  if (answered === 1) expect(await raw.head()).toBe("");
+  expect(asked).toBe(answered);
+});
+
+test("of frames that hold nothing, of a message that is not finished, nobody is told", async () => {
+  const heard: string[] = [];
+  const { port } = serve({ message: (_ws, text) => void heard.push(text) });
+  const raw = await RawClient.connect(port);
+  const empty = Array.from({ length: 1_000 }, () => frame(OP.continuation, "", false));
+  raw.write(frame(OP.text, "", false), ...empty, frame(OP.ping, ""));
+  expect((await raw.next())?.opcode).toBe(OP.pong); // all before it has been read
+  expect(heard).toEqual([]);
+  raw.write(frame(OP.continuation, "x"));
+  await until(() => heard.length === 1);
+  expect(heard).toEqual(["x"]);
+});
+
 test("development: false alone lets a second server take the same port", async () => {
   const first = Bun.serve({ hostname: "127.0.0.1", port: 0, development: false, fetch: () => new Response() });
   const options = { hostname: "127.0.0.1", port: first.port ?? 0, development: false, fetch: () => new Response() };

@@ -11,8 +11,14 @@ export interface Cidr {
   readonly bits: number;
 }
 
+/** Longer than an address with zone and port: an expression's time may grow with the square of a text. */
+const LONGEST = 100;
+/** So much of X-Forwarded-For is read, from its right end. */
+const LONGEST_HEADER = 1_000;
+
 /** Reads an IPv4 or IPv6 address as a socket or a proxy writes it; a port, brackets and a zone are passed over. */
 export function parseAddress(text: string): Address | null {
+  if (text.length > LONGEST) return null;
   const bare = /^\s*\[?(.*?)(?:%\w+)?(?:\]|\](?::\d+))?\s*$/.exec(text)?.[1] ?? "";
   const v4 = /^(?:::ffff:)?(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})(?::\d+)?$/i.exec(bare);
   if (v4) {
@@ -53,7 +59,9 @@ export function isIn(address: Address, ranges: readonly Cidr[]): boolean {
  */
 export function clientAddress(remote: Address, forwardedFor: string, trusted: readonly Cidr[]): Address {
   let client = remote;
-  for (const entry of forwardedFor.split(",").reverse()) {
+  const entries = forwardedFor.slice(-LONGEST_HEADER).split(",");
+  if (forwardedFor.length > LONGEST_HEADER) entries[0] = ""; // cut in two, it would be another address
+  for (const entry of entries.reverse()) {
     if (!isIn(client, trusted)) break;
     const before = parseAddress(entry);
     if (before === null) break;

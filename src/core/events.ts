@@ -5,7 +5,7 @@
 import type { ErrorName, RelayedMessage } from "./protocol.ts";
 
 /** How an upgrade went; the refusals are those of docs/PROTOCOL.md, "HTTP". */
-export const UPGRADES = ["taken", "malformed", "origin", "address", "at-capacity", "draining"] as const;
+export const UPGRADES = ["taken", "malformed", "origin", "address", "at-capacity", "memory", "draining"] as const;
 export type UpgradeResult = (typeof UPGRADES)[number];
 
 /** How a session ended. `paired`: an answer was relayed; the others are the reasons why none was. */

@@ -5,14 +5,49 @@
 
 /** A payload nests once (an offer holds strings); what nests deeper than this is an attack on a parser. */
 const MAX_DEPTH = 8;
+/** Characters outside of strings, strings, and quotes in them. 64 KiB of small things cost a parser 12 ms; a description
+ * has 40 of them, a hundred candidates in one message 1,800. */
+const MAX_PIECES = 2_048;
 
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Whether `value`, parsed from `text`, is I-JSON (RFC 7493), of modest depth, and safe to merge for a careless reader. */
-export function isStrict(text: string, value: unknown): boolean {
-  return namesIn(value, 0) === namesWritten(text);
+/** The object that `text` is, if it is I-JSON (RFC 7493), modest, and safe to merge for a careless reader; else null. */
+export function readStrict(text: string): Record<string, unknown> | null {
+  const written = namesWritten(text);
+  if (Number.isNaN(written)) return null;
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return null; // the parser's error quotes its input: it is dropped here, unseen
+  }
+  return isObject(value) && namesIn(value, 0) === written ? value : null;
+}
+
+/**
+ * How many names are written in `text`, if it is JSON: colons outside of strings; NaN beyond MAX_PIECES. The parser keeps
+ * only the last of two equal names, so more written than parsed means one stands twice (RFC 7493, section 2.3).
+ */
+function namesWritten(text: string): number {
+  let names = 0;
+  let pieces = 0;
+  for (let at = 0; at < text.length; at++) {
+    if (++pieces > MAX_PIECES) return Number.NaN;
+    if (text[at] === ":") names++;
+    if (text[at] !== '"') continue;
+    do at = text.indexOf('"', at + 1);
+    while (isEscaped(text, at) && ++pieces <= MAX_PIECES);
+    if (at === -1) return Number.NaN;
+  }
+  return names;
+}
+
+function isEscaped(text: string, at: number): boolean {
+  let backslash = at - 1;
+  while (text.charCodeAt(backslash) === 0x5c) backslash--;
+  return (at - backslash) % 2 === 0;
 }
 
 /**
@@ -33,26 +68,4 @@ function namesIn(value: unknown, depth: number): number {
     }
   }
   return names;
-}
-
-/**
- * How many names are written in `text`, which is valid JSON: strings that a colon follows. The parser keeps only
- * the last of two equal names, so more written than parsed means that one stands twice (RFC 7493, section 2.3).
- */
-function namesWritten(text: string): number {
-  let names = 0;
-  for (let at = text.indexOf('"'); at !== -1; at = text.indexOf('"', at + 1)) {
-    do at = text.indexOf('"', at + 1);
-    while (isEscaped(text, at));
-    let next = at + 1;
-    while (text.charCodeAt(next) <= 0x20) next++;
-    if (text.charCodeAt(next) === 0x3a) names++;
-  }
-  return names;
-}
-
-function isEscaped(text: string, at: number): boolean {
-  let backslash = at - 1;
-  while (text.charCodeAt(backslash) === 0x5c) backslash--;
-  return (at - backslash) % 2 === 0;
 }

@@ -21,7 +21,7 @@
  * This file is pure. It never keeps, prints or throws any part of what it was given.
  */
 
-import { isObject, isStrict } from "./json.ts";
+import { isObject, readStrict } from "./json.ts";
 
 /**
  * Every way a peer can be told no: one name for wire, log and docs; the code it is closed with, or null where it may go
@@ -89,13 +89,8 @@ export function error(name: ErrorName, retryAfterMs: number | null = null): stri
  * @returns the message, or null where the text is not a well-formed message; never throws.
  */
 export function parse(text: string): ClientMessage | null {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return null; // the parser's error quotes its input: it is dropped here, unseen
-  }
-  if (!isObject(value) || !isStrict(text, value)) return null;
+  const value = readStrict(text);
+  if (value === null) return null;
   const { type, sessionCode } = value;
   if (type === "leave" || type === "ping") return { type };
   if (typeof sessionCode !== "string" || !SESSION_CODE.test(sessionCode)) return null;

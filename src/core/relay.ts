@@ -9,7 +9,7 @@ import { AddressTable, Bucket, EXEMPT, type Limits } from "./limits.ts";
 import { judge } from "./liveness.ts";
 import { Peer, type Socket } from "./peer.ts";
 import * as wire from "./protocol.ts";
-import { spread, UpgradePolicy } from "./upgrades.ts";
+import { HEADERS, spread, UpgradePolicy } from "./upgrades.ts";
 
 export type Relay = ReturnType<typeof startRelay>;
 
@@ -18,8 +18,8 @@ const SWEEP_MS = 1_000;
 const CHECK_SWEEPS = 60;
 /** A sweep that comes later than this was held up by a loop that stood still, and not by a busy one. */
 const STALL_MS = 500;
-/** A message between the limit and this multiple of it is still read, so that its sender can be told why. */
-const READ_LIMIT_FACTOR = 2;
+/** A message up to this multiple of the limit is read, to tell its sender why; so much may be unfinished, too. */
+const READ_LIMIT_FACTOR = 17 / 16;
 /** So long the last close frames have to be read, before the connections under them are cut. */
 const LINGER_MS = 250;
 /** What an abuse costs of an address's tokens for new connections, so that coming back does not wash it off. */
@@ -57,6 +57,8 @@ export interface Dependencies {
   readonly clock: Clock;
   /** Answers a request that asks for no WebSocket. `sessions`: those with at least one peer now. */
   http(request: Request, status: Status, sessions: number): Response;
+  /** Whether memory is too short for anybody new. */
+  isShort?(): boolean;
   /** Makes the `ready` of one peer, where it holds more than its type. */
   ready?(): string;
   /** Takes a line for the operator, which holds nothing of a peer. */
@@ -70,10 +72,11 @@ export interface Dependencies {
 
 /** Starts a relay. Throws where the address can't be listened on, as Bun.serve does. */
 export function startRelay(config: Listener & Limits, dependencies: Dependencies) {
-  const { events, clock, http, warn, failed, tls, directory, ready = () => wire.READY } = dependencies;
+  const { events, clock, http, isShort = () => false, warn, failed, tls } = dependencies;
+  const { directory, ready = () => wire.READY } = dependencies;
   const addresses = new AddressTable(config, crypto.getRandomValues(new Uint32Array(1))[0] ?? 0);
   const state = new State(config, addresses, directory !== undefined);
-  const upgrades = new UpgradePolicy(config, addresses, events, warn);
+  const upgrades = new UpgradePolicy(config, addresses, events, warn, isShort);
   const pingSweeps = Math.ceil(config.pingIntervalMs / SWEEP_MS);
   const bucket = new Bucket(config.messageRate, config.messageBurst);
   let isDegraded = false;
@@ -92,7 +95,7 @@ export function startRelay(config: Listener & Limits, dependencies: Dependencies
     maxRequestBodySize: 1_024, // no request has a body
     error(error) {
       failed(error);
-      return new Response("Internal error\n", { status: 500 });
+      return new Response("Internal error\n", { status: 500, headers: HEADERS });
     },
     fetch(request, server) {
       if (!/^websocket$/i.test(request.headers.get("upgrade") ?? ""))
@@ -108,7 +111,7 @@ export function startRelay(config: Listener & Limits, dependencies: Dependencies
     },
     websocket: {
       data: {} as Peer,
-      maxPayloadLength: config.maxMessageBytes * READ_LIMIT_FACTOR,
+      maxPayloadLength: Math.floor(config.maxMessageBytes * READ_LIMIT_FACTOR),
       backpressureLimit: 2 * config.maxBufferedBytes + config.maxMessageBytes, // not reached: `slow` comes first
       closeOnBackpressureLimit: true,
       idleTimeout: 0, // it doesn't end a peer that is being written to; liveness does

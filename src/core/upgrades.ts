@@ -8,7 +8,8 @@ import { type AddressTable, EXEMPT, type Limits } from "./limits.ts";
 
 /** Peers who are sent away together come back spread over this time. */
 const SPREAD_MS = 5_000;
-const HEADERS = { "Access-Control-Allow-Origin": "*", "Cache-Control": "no-store" };
+/** Of every answer that is no upgrade. An open connection would be a file, and all sent on it be answered at a stroke. */
+export const HEADERS = { "Access-Control-Allow-Origin": "*", "Cache-Control": "no-store", Connection: "close" };
 
 /** A wait in ms that is not the same for everyone. */
 export function spread(): number {
@@ -20,9 +21,17 @@ export class UpgradePolicy {
   readonly #events: Events;
   readonly #warn: (line: string) => void;
   readonly #addresses: AddressTable;
+  readonly #isShort: () => boolean;
 
-  constructor(limits: Limits, addresses: AddressTable, events: Events, warn: (line: string) => void) {
+  constructor(
+    limits: Limits,
+    addresses: AddressTable,
+    events: Events,
+    warn: (line: string) => void,
+    isShort: () => boolean,
+  ) {
     this.#limits = limits;
+    this.#isShort = isShort;
     this.#events = events;
     this.#warn = warn;
     this.#addresses = addresses;
@@ -44,6 +53,7 @@ export class UpgradePolicy {
     const { origins, maxPeers } = this.#limits;
     if (status === "draining") return this.#refuse("draining", 503, spread());
     if (sockets >= maxPeers) return this.#refuse("at-capacity", 503, spread());
+    if (this.#isShort()) return this.#refuse("memory", 503, spread());
     if (origins.length > 0 && !origins.includes(request.headers.get("origin") ?? ""))
       return this.#refuse("origin", 403);
     const place = this.#placeOf(request.headers.get("x-forwarded-for"), remote);

@@ -23,10 +23,12 @@ export interface Admin {
   stop(): Promise<void>;
 }
 
+/** No connection stays open, as on the public port: each would be a file. */
+const HEADERS = { "Cache-Control": "no-store", Connection: "close" };
+
 /** Starts the listener. Throws where the address can't be listened on, as Bun.serve does. */
 export function startAdmin(hostname: string, port: number, sources: AdminSources): Admin {
-  const plain = (text: string, status = 200) =>
-    new Response(`${text}\n`, { status, headers: { "Cache-Control": "no-store" } });
+  const plain = (text: string, status = 200) => new Response(`${text}\n`, { status, headers: HEADERS });
   const server = Bun.serve({
     hostname,
     port,
@@ -45,7 +47,7 @@ export function startAdmin(hostname: string, port: number, sources: AdminSources
       "/metrics": {
         GET: () =>
           new Response(sources.metrics() + writeReadiness(readinessOf(sources)), {
-            headers: { "Content-Type": "text/plain; version=0.0.4; charset=utf-8", "Cache-Control": "no-store" },
+            headers: { ...HEADERS, "Content-Type": "text/plain; version=0.0.4; charset=utf-8" },
           }),
       },
     },

@@ -111,6 +111,14 @@ export const OPTIONS = {
     max: "10000000",
     what: "peers at once; 0: as many as the limit of open files leaves room for",
   },
+  maxMemoryBytes: {
+    flag: "--max-memory",
+    kind: "bytes",
+    default: "0B",
+    min: "0B",
+    max: "1048576MiB",
+    what: "memory in use above which nobody new is taken; 0B: three quarters of what its container or the machine has",
+  },
   highWater: {
     flag: "--high-water",
     kind: "count",
@@ -227,6 +235,9 @@ export const OPTIONS = {
   },
 } as const satisfies OptionTable;
 
+/** What the relay takes with nobody there is 40 to 60 MB; a mark below that would keep everybody out. */
+const LEAST_MEMORY_BYTES = 100 * 1_048_576;
+
 /** The options' values, in the units that their names say. */
 export type Config = ValuesOf<typeof OPTIONS>;
 
@@ -239,6 +250,10 @@ export function readConfig(args: readonly string[], env: Environment, openFiles 
   const config = readOptions(OPTIONS, args, env);
   if ((config.tlsCert === null) !== (config.tlsKey === null))
     throw new ConfigError("--tls-cert and --tls-key are given together or not at all");
+  if (config.maxMemoryBytes > 0 && config.maxMemoryBytes < LEAST_MEMORY_BYTES)
+    throw new ConfigError(
+      `--max-memory "${config.maxMemoryBytes}B" is less than the ${LEAST_MEMORY_BYTES / 1_048_576}MiB that the relay itself needs; 0B leaves it to the relay`,
+    );
   const maxPeers = peersFor(config.maxPeers, openFiles);
   return { ...config, maxPeers, highWater: config.highWater || Math.ceil(maxPeers * 0.9) };
 }

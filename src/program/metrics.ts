@@ -17,6 +17,9 @@ export interface Gauges {
 
 /** What the process uses and may use; null where this system doesn't tell. */
 export interface Resources {
+  /** What counts towards --max-memory, and that mark. */
+  readonly memoryBytes: number | null;
+  readonly memoryMarkBytes: number | null;
   readonly residentBytes: number | null;
   readonly cpuSeconds: number | null;
   readonly openFiles: number | null;
@@ -199,6 +202,8 @@ export class Metrics implements Events {
         "Seconds until the certificate that is served expires.",
         tlsSecondsLeft,
       ),
+      single("whisper_memory_bytes", "gauge", "What counts towards --max-memory.", resources.memoryBytes),
+      single("whisper_memory_mark_bytes", "gauge", "Above it nobody new is taken.", resources.memoryMarkBytes),
       single("process_resident_memory_bytes", "gauge", "Resident memory.", resources.residentBytes),
       single("process_cpu_seconds_total", "counter", "User and system time.", resources.cpuSeconds),
       single("process_open_fds", "gauge", "Open files.", resources.openFiles),

@@ -1,11 +1,19 @@
 /**
- * What stands around a relay, written to fit its options: a systemd unit, or the block of a proxy in front of it. Pure:
+ * What stands around a relay, written to fit its options: a systemd unit, the block of a proxy in front of it, or the
+ * kernel's filter. Pure:
  * it reads the options and returns text; nothing here knows whether such a program is installed.
  */
 import type { Config } from "./config.ts";
+import { nftables } from "./nftables.ts";
 import { ConfigError } from "./options.ts";
 
-const WRITERS = { systemd, caddy, nginx, haproxy } as const;
+const WRITERS = {
+  systemd,
+  caddy,
+  nginx,
+  haproxy,
+  nftables: (config: Config) => nftables(config, isLoopback(config.host)),
+} as const;
 
 /** Where the unit expects the binary. */
 const BINARY = "/usr/local/bin/whisper-signaling";

@@ -3,18 +3,31 @@
  * accepts, and repeats nothing of it.
  */
 import type { Status } from "../core/events.ts";
+import { HEADERS } from "../core/upgrades.ts";
 import { PAGE_HEADERS, page } from "./page.ts";
 
-const HEADERS = { "Access-Control-Allow-Origin": "*", "Cache-Control": "no-store" };
+const METHODS = "GET, HEAD, OPTIONS";
+/** What a browser asks before a page's request that is not a plain one (a CORS preflight). */
+const PREFLIGHT_HEADERS = {
+  "Access-Control-Allow-Methods": METHODS,
+  "Access-Control-Allow-Headers": "*",
+  "Access-Control-Max-Age": "86400",
+};
 
 /** Answers a request that is no upgrade (docs/PROTOCOL.md, "HTTP"). `sessions`: those with at least one peer now. */
 export function answer(request: Request, status: Status, sessions: number): Response {
   const path = request.url.replace(/^https?:\/\/[^/]*|[?#].*$/g, ""); // a bad Host header makes no URL
+  const isWell = status !== "draining";
   if (path !== "/" && path !== "/health") return new Response("Not found\n", { status: 404, headers: HEADERS });
+  // The default check of HAProxy: it must send nobody to a relay that drains.
+  if (request.method === "OPTIONS")
+    return new Response(null, {
+      status: isWell ? 204 : 503,
+      headers: { ...HEADERS, ...PREFLIGHT_HEADERS, Allow: METHODS },
+    });
   if (request.method !== "GET" && request.method !== "HEAD")
-    return new Response("Method not allowed\n", { status: 405, headers: { ...HEADERS, Allow: "GET, HEAD" } });
-  if (path === "/health")
-    return Response.json({ status, sessions }, { status: status === "draining" ? 503 : 200, headers: HEADERS });
+    return new Response("Method not allowed\n", { status: 405, headers: { ...HEADERS, Allow: METHODS } });
+  if (path === "/health") return Response.json({ status, sessions }, { status: isWell ? 200 : 503, headers: HEADERS });
   if (/\btext\/html\b/.test(request.headers.get("accept") ?? ""))
     return new Response(page(status), { headers: { ...HEADERS, ...PAGE_HEADERS } });
   return new Response("whisper-signaling: a WebSocket relay for WebRTC. It stores nothing.\n", { headers: HEADERS });

@@ -205,7 +205,13 @@ describe("the door", () => {
   function newDoor(...args: string[]): { door: UpgradePolicy; warnings: string[] } {
     const warnings: string[] = [];
     const limits = readConfig(args, {});
-    const door = new UpgradePolicy(limits, newTable(limits), new Metrics(), (line) => warnings.push(line));
+    const door = new UpgradePolicy(
+      limits,
+      newTable(limits),
+      new Metrics(),
+      (line) => warnings.push(line),
+      () => false,
+    );
     return { door, warnings };
   }
   const forwarded = (value: string) => ({ "X-Forwarded-For": value });

@@ -45,6 +45,50 @@ test("a message nests eight deep and no deeper", () => {
   expect(parse(nested(9))).toBeNull();
 });
 
+describe("a message has at most 2,048 pieces: characters outside of strings, strings, and quotes in them", () => {
+  const HEAD = '{"type":"ping","x":'; // 4 strings and 5 other characters, with the brace at the end
+  const left = 2_048 - HEAD.replaceAll(/"\w+"/g, "s").length - 1;
+  test.each([
+    ["characters outside of strings", (pieces: number) => `${" ".repeat(pieces - 1)}0`],
+    [
+      "strings",
+      (pieces: number) => `${" ".repeat((pieces - 3) % 2)}[""${',"a{[\\\\"'.repeat(Math.floor((pieces - 3) / 2))}]`,
+    ],
+    ["quotes in a string", (pieces: number) => `"${'\\"'.repeat(pieces - 1)}"`],
+  ])("%s", (_what, fill) => {
+    expect(parse(`${HEAD}${fill(left)}}`)).toEqual({ type: "ping" });
+    expect(parse(`${HEAD}${fill(left)} }`)).toBeNull();
+  });
+
+  test("which is room for a hundred candidates in one message", () => {
+    const candidate = { candidate: "candidate:1 1 udp …", sdpMid: "0", sdpMLineIndex: 0, usernameFragment: "x" };
+    const text = JSON.stringify({ type: "offer", sessionCode: CODE, offer: Array(100).fill(candidate) });
+    expect(parse(text.replace('"offer":[', '"offer":{"all":[').replace(/]}$/, "]}}"))).toMatchObject({ type: "offer" });
+  });
+});
+
+/** A plain string is what a session description is; nothing of the same size may cost far more. */
+test("64 KiB of anything cost no more than a few times what 64 KiB of a string cost", () => {
+  const cost = (text: string) => {
+    const times = Array.from({ length: 20 }, () => {
+      const fresh = Buffer.from(text).toString();
+      const since = performance.now();
+      parse(fresh);
+      return performance.now() - since;
+    });
+    return Math.min(...times);
+  };
+  const string = (filler: string) => `{"type":"ping","x":"${filler.repeat(65_000 / filler.length)}"}`;
+  const plain = cost(string("a"));
+  const texts = [
+    ...["\\u0000", "\\ud83d\\udd11", "\\n", "\\\\", "é", "🔑"].map(string),
+    `{"type":"ping","x":{"${"\\u0061".repeat(10_000)}":0}}`,
+    ...BAD_MESSAGES.map(([, text]) => text),
+  ];
+  const dear = texts.filter((text) => cost(text) > 8 * plain);
+  expect(dear.map((text) => text.slice(0, 60))).toEqual([]);
+});
+
 test("what the relay says is JSON with the names of the wire", () => {
   expect(JSON.parse(joined("ab", 600_000))).toEqual({ type: "joined", token: "ab", expiresInMs: 600_000 });
   for (const name of Object.keys(ERRORS) as ErrorName[])

@@ -11,7 +11,7 @@ import { newFolder } from "../support/machines/folder.ts";
 import { freePort } from "../support/machines/free-port.ts";
 import { expectDelay, expectStall, expectWhole } from "../support/machines/load-checks.ts";
 import { isRunning, LoadRun, load, loadCommand } from "../support/machines/load-run.ts";
-import { counted, scrape } from "../support/machines/metrics.ts";
+import { counted } from "../support/machines/metrics.ts";
 import { eventually, openFiles } from "../support/machines/outside.ts";
 import { FakeRelay } from "../support/relays/fake-relay.ts";
 import { run, spawnRelay, VARIANTS } from "../support/relays/relay.ts";
@@ -304,7 +304,6 @@ describe("what it says and writes", () => {
 describe.each(VARIANTS)("against the real relay, both as %s", (variant) => {
   test("the relay counts the same sessions, and holds nothing afterwards", async () => {
     await using relay = await spawnRelay(variant, "--admin", "127.0.0.1:0");
-    await scrape(relay); // fetch keeps that connection
     const before = openFiles(relay.process.pid);
     const { exitCode, result } = await load(variant, "handshake", relay.url, "--sessions", "101", "--workers", "2");
     expect(exitCode).toBe(0);
@@ -325,7 +324,6 @@ describe("against the real relay", () => {
     ["hostile", ["--sessions", "200", "--share", "40"], {}],
   ])("%s: all that is good ends well, and the relay holds nothing afterwards", async (scenario, options, counts) => {
     await using relay = await spawnRelay("source", "--admin", "127.0.0.1:0");
-    await scrape(relay); // fetch keeps that connection
     const { pid } = relay.process;
     const before = openFiles(pid);
     const { exitCode, result } = await load("source", scenario, relay.url, ...options, "--pid", String(pid));

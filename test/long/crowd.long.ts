@@ -20,9 +20,8 @@ import { type RunningRelay, spawnRelay } from "../support/relays/relay.ts";
 /** Connections that are being opened at one time; the queue of the listener takes 512. */
 const AT_ONCE = 200;
 
-/** Files open before anything is done; the connection that fetch keeps is among them. */
-async function openAtRest(relay: RunningRelay): Promise<number> {
-  await relay.sessions();
+/** Files open before anything is done. */
+function openAtRest(relay: RunningRelay): number {
   return openFiles(relay.process.pid);
 }
 
@@ -57,7 +56,7 @@ function served(times: readonly number[]): string {
 test("10,000 sockets that never join are all closed in time, and pairs in their midst are served", async () => {
   await using relay = await spawnRelay("binary");
   const { pid } = relay.process;
-  const atRest = await openAtRest(relay);
+  const atRest = openAtRest(relay);
   const pair = await newPair(relay.url);
   const since = performance.now();
   const crowd = inTurns(10_000, AT_ONCE, () => RawClient.connect(relay.port)).then((crowd) => {
@@ -85,7 +84,7 @@ test.each([
 ] as const)("2,000 request heads that %s keep nobody out, and are hung up on", async (what, begun, dripping) => {
   await using relay = await spawnRelay("binary");
   const { pid } = relay.process;
-  const atRest = await openAtRest(relay);
+  const atRest = openAtRest(relay);
   const crowd = await inTurns(2_000, AT_ONCE, async () => {
     const socket = await RawClient.dial(relay.port);
     socket.write(begun);
@@ -134,7 +133,7 @@ const STORMS: [what: string, come: (port: number) => Promise<RawClient>][] = [
 test("a storm of 20,000 connections that close at once, each in one of ten ways, leaves nothing behind", async () => {
   await using relay = await spawnRelay("binary");
   const { pid } = relay.process;
-  const atRest = await openAtRest(relay);
+  const atRest = openAtRest(relay);
   const pair = await newPair(relay.url);
   for (const [what, come] of STORMS)
     for (const reset of [false, true]) {

@@ -25,7 +25,7 @@ const FIXED = new Set([READY, PEER_LEFT, PONG, ...Object.keys(ERRORS).map((name)
 const JOINED = /^\{"type":"joined","token":"[0-9a-f]{32}","expiresInMs":600000\}$/;
 
 /** How HTTP may be answered: nothing is the relay's own fault, and nobody on the loopback is turned away. */
-const STATUSES = [100, 101, 200, 400, 404, 405, 413, 426, 431, 505];
+const STATUSES = [100, 101, 200, 204, 400, 404, 405, 413, 426, 431, 505];
 /** What comes of every test, whatever its seed: the fuzzers reach as far in as this. */
 const SEEN: string[] = [
   ...["joined", "ready", "pong", "relayed", "bad-message", "not-joined", "already-joined", "wrong-session", "no-peer"],

@@ -6,7 +6,7 @@ import { describe, expect, test } from "bun:test";
 import { Authority } from "../support/machines/certificates.ts";
 import { expectDelay, expectStall, expectWhole } from "../support/machines/load-checks.ts";
 import { isRunning, LoadRun, load } from "../support/machines/load-run.ts";
-import { counted, scrape } from "../support/machines/metrics.ts";
+import { counted } from "../support/machines/metrics.ts";
 import { eventually, measured, openFiles } from "../support/machines/outside.ts";
 import { FakeRelay } from "../support/relays/fake-relay.ts";
 import { spawnRelay, VARIANTS } from "../support/relays/relay.ts";
@@ -149,7 +149,6 @@ describe.each(VARIANTS)("against the real relay, both as %s", (variant) => {
     "%s %j: nothing fails, the relay counts the same and holds nothing afterwards",
     async (scenario, options, meant) => {
       await using relay = await spawnRelay(variant, "--admin", "127.0.0.1:0", "--ping-interval", "1s");
-      await scrape(relay); // fetch keeps that connection
       const { pid } = relay.process;
       const before = openFiles(pid);
       const args = [...options, "--workers", "2", "--pid", String(pid)];
@@ -192,7 +191,6 @@ describe.each(VARIANTS)("against the real relay, both as %s", (variant) => {
 
   test.each(["handshake", "hold", "relay", "storm", "hostile"])("%s ends at once by Ctrl-C", async (scenario) => {
     await using relay = await spawnRelay(variant, "--admin", "127.0.0.1:0");
-    await scrape(relay); // fetch keeps that connection
     const before = openFiles(relay.process.pid);
     const options = ["--duration", ENDLESS, "--storms", "1000", "--workers", "2"];
     await using run = await LoadRun.start(variant, scenario, relay.url, ...options);

@@ -78,7 +78,6 @@ describe.each([1, 50])("%d peers that do not read", (count) => {
   test("are closed as slow, which they hear when they read after all, and their pairs are told", async () => {
     await using relay = await spawnRelay("binary");
     const { pid } = relay.process;
-    await relay.sessions(); // fetch keeps that connection
     const openBefore = openFiles(pid);
     const codes = Array.from({ length: count }, newCode);
     const mallories = await Promise.all(codes.map((code) => Reader.join(relay.port, code, false)));
@@ -100,7 +99,6 @@ describe.each([1, 50])("%d peers that do not read", (count) => {
   test("and never will cost the relay a bounded number of bytes, and are hung up on", async () => {
     await using relay = await spawnRelay("binary");
     const { pid } = relay.process;
-    await relay.sessions(); // fetch keeps that connection
     const openAtRest = openFiles(pid);
     const before = await warmUp(relay, count, Math.ceil(FLOOD.messages / count));
     await eventually(async () => (await relay.sessions()) === 0);

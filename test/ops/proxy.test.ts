@@ -13,7 +13,7 @@ import {
   whyNoFront,
 } from "../support/machines/fronts.ts";
 import { until } from "../support/machines/until.ts";
-import { newCode } from "../support/peers/client.ts";
+import { newCode, newPair } from "../support/peers/client.ts";
 import { frame, OP, RawClient, UPGRADE } from "../support/peers/raw.ts";
 import { command, ROOT, run, spawnRelay } from "../support/relays/relay.ts";
 
@@ -140,6 +140,30 @@ describe.skipIf(obstacle !== null)("behind a proxy as the docs have it", () => {
       for (const peer of pair) peer.end();
       expect((await ended).exitCode).toBe(0);
     });
+  });
+
+  test("HAProxy's default check, OPTIONS by HTTP/1.0, finds the relay up, and down as soon as it drains", async () => {
+    await using relay = await spawnRelay("binary", "--trust-proxy=127.0.0.1", "--drain=1h");
+    const block = (await printed("haproxy", `--port=${relay.port}`))
+      .replace("\nbackend relay\n", "\nbackend relay\n    option httpchk\n")
+      .replace(/(server relay .*)/, "$1 check inter 50ms rise 1 fall 1");
+    await using proxy = await startFront("haproxy", block);
+    const statusOf = async () => {
+      const client = await RawClient.dial(await proxy.entrance("127.0.0.2"));
+      client.write(`GET / HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`);
+      const head = await client.head();
+      client.end();
+      return Number(/^HTTP\/1\.1 (\d+)/.exec(head)?.[1]);
+    };
+    const pair = await newPair(relay.url);
+    expect(await statusOf()).toBe(200);
+    const ended = relay.stop();
+    await until(async () => (await statusOf()) === 503); // the relay itself would answer with 200
+    for (const peer of [pair.alice, pair.bob]) peer.close();
+    await ended;
+    expect((await proxy.stop()).match(/Server relay\/relay is (DOWN|UP), .*?code: \d+/g)).toEqual([
+      expect.stringMatching(/ is DOWN, .*code: 503$/),
+    ]);
   });
 
   test("pings keep a waiting socket open beyond the proxy's timeout, which ends one without", async () => {

@@ -101,7 +101,7 @@ describe.each(VARIANTS)("the program (%s)", (variant) => {
       );
       expect(await Promise.all(statuses)).toEqual([404, 404, 404, 200, 200]);
       const posted = await fetch(`http://127.0.0.1:${relay.port}/health`, { method: "POST", body: "x" });
-      expect([posted.status, posted.headers.get("allow")]).toEqual([405, "GET, HEAD"]);
+      expect([posted.status, posted.headers.get("allow")]).toEqual([405, "GET, HEAD, OPTIONS"]);
     });
 
     test("the upgrade is taken on any path, with or without a good Host header", async () => {

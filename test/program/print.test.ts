@@ -50,19 +50,26 @@ function said(unit: string, directive: string): string[] {
 }
 
 describe.each(VARIANTS)("print (%s)", (variant) => {
-  test.each(["systemd", ...FRONT_NAMES])("writes for %s what stands in the other variant too", async (what) => {
-    const args = ["print", what, "--max-peers=1000", "--port", "8443"];
-    const { exitCode, stdout, stderr } = await run(command(variant, ...args), { WHISPER_DRAIN: "1m" });
-    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
-    expect(stdout).toBe((await run(command("binary", ...args), { WHISPER_DRAIN: "1m" })).stdout);
-    expect(stdout).toContain("8443");
-    expect(stdout).toMatch(/[^\n]\n$/);
-  });
+  test.each(["systemd", "nftables", ...FRONT_NAMES])(
+    "writes for %s what stands in the other variant too",
+    async (what) => {
+      const args = ["print", what, "--max-peers=1000", "--port", "8443"];
+      const { exitCode, stdout, stderr } = await run(command(variant, ...args), { WHISPER_DRAIN: "1m" });
+      expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
+      expect(stdout).toBe((await run(command("binary", ...args), { WHISPER_DRAIN: "1m" })).stdout);
+      expect(stdout).toContain("8443");
+      expect(stdout).toMatch(/[^\n]\n$/);
+    },
+  );
 
   test.each([
-    [["apache"], 'print "apache" is not one of systemd, caddy, nginx, haproxy'],
-    [["toString"], 'print "toString" is not one of systemd, caddy, nginx, haproxy'],
-    [[], 'print "" is not one of systemd, caddy, nginx, haproxy'],
+    [["apache"], 'print "apache" is not one of systemd, caddy, nginx, haproxy, nftables'],
+    [["toString"], 'print "toString" is not one of systemd, caddy, nginx, haproxy, nftables'],
+    [[], 'print "" is not one of systemd, caddy, nginx, haproxy, nftables'],
+    [
+      ["nftables", "--host=::1"],
+      'print nftables needs the port that strangers reach: --host "::1" --port "8000" is not; add those of the proxy, such as --host :: --port 443',
+    ],
     [["nginx", "--port=0"], '--port "0" is not a port that a proxy could be told'],
     [["nginx", "--drian=1s"], 'unknown option "--drian=1s"; --help lists them'],
     [["systemd", "--tls-cert=a.pem", "--tls-key=/b"], '--tls-cert "a.pem" is not a full path, which a unit needs'],
@@ -73,7 +80,8 @@ describe.each(VARIANTS)("print (%s)", (variant) => {
 
   test("the help names it", async () => {
     const { stdout } = await run(command(variant, "--help"));
-    for (const what of ["systemd", ...FRONT_NAMES]) expect(stdout).toMatch(new RegExp(`print WHAT .*\\b${what}\\b`));
+    for (const what of ["systemd", "nftables", ...FRONT_NAMES])
+      expect(stdout).toMatch(new RegExp(`print WHAT .*\\b${what}\\b`));
   });
 });
 

@@ -51,6 +51,14 @@ export class Network implements AsyncDisposable {
     return [IP, "netns", "exec", this.#name];
   }
 
+  /** Gives this machine more addresses at its end of the cable, and the network one in the range of each, with /64 or /24. */
+  async addAddresses(own: readonly string[], there: readonly string[]): Promise<void> {
+    const flags = (address: string) => (address.includes(":") ? ["nodad"] : []); // IPv6 would wait to see whether it is taken
+    for (const address of own) await ip("address", "add", address, "dev", `${this.#name}a`, ...flags(address));
+    for (const address of there)
+      await ip("-n", this.#name, "address", "add", address, "dev", `${this.#name}b`, ...flags(address));
+  }
+
   /** From now on every packet is lost, and nobody is told. */
   cut(): Promise<void> {
     return ip("-n", this.#name, "link", "set", `${this.#name}b`, "down");

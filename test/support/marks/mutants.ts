@@ -260,7 +260,14 @@ export function stream(random: Random, sessionCode: string): Buffer[] {
 }
 
 const REQUEST_LINES = [
-  ...["GET / HTTP/1.1", "GET /health HTTP/1.1", "HEAD /health HTTP/1.1", "POST /health HTTP/1.1", "OPTIONS * HTTP/1.1"],
+  ...[
+    "GET / HTTP/1.1",
+    "GET /health HTTP/1.1",
+    "HEAD /health HTTP/1.1",
+    "POST /health HTTP/1.1",
+    "OPTIONS * HTTP/1.1",
+    "OPTIONS / HTTP/1.1",
+  ],
   ...["GET / HTTP/1.0", "GET / HTTP/0.9", "GET / HTTP/9.9", "PRI * HTTP/2.0", "get / http/1.1", "GET  /  HTTP/1.1"],
   ...["CONNECT relay:80 HTTP/1.1", "GET http://relay/health HTTP/1.1", "GET //health?a#b HTTP/1.1", "GET", "GET /"],
   ...["GET /%00%ff%2e%2e/ HTTP/1.1", "GET /\u0000 HTTP/1.1", "TRACE / HTTP/1.1", "DELETE / HTTP/1.1", ""],

@@ -2,6 +2,10 @@
 const CODE = "A3F7B9E2C1D4";
 const offer = (payload: string) => `{"type":"offer","sessionCode":"${CODE}","offer":${payload}}`;
 
+/** A message that would be one but for what it is made of. */
+const large = (first: string, filler: string, last: string) =>
+  `{"type":"ping","x":${first}${filler.repeat(65_000 / filler.length)}${last}}`;
+
 export const BAD_MESSAGES: [what: string, text: string][] = [
   ["an empty frame", ""],
   ["white space", " \n"],
@@ -21,6 +25,12 @@ export const BAD_MESSAGES: [what: string, text: string][] = [
   ["deep nesting", "[".repeat(30_000)],
   ["deep nesting, closed", "[".repeat(30_000) + "]".repeat(30_000)],
   ["deep nesting in a payload", offer(`${'{"a":'.repeat(5_000)}1${"}".repeat(5_000)}`)],
+  ["64 KiB of small objects", large('[{"a":0}', ',{"a":0}', "]")],
+  ["64 KiB of names", large('{"":0', ',"a":0', "}")],
+  ["64 KiB of numbers", large("[0", ",0", "]")],
+  ["64 KiB of one number", large("1", "1", "")],
+  ["64 KiB of white space", large("0", " ", "")],
+  ["64 KiB of quotes in a string", large('"', '\\"', '"')],
   ["no type", `{"sessionCode":"${CODE}"}`],
   ["an unknown type", `{"type":"shout","sessionCode":"${CODE}"}`],
   ["a type of the relay's own", '{"type":"ready"}'],

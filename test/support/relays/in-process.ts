@@ -51,7 +51,15 @@ export function startHandRelay(args: readonly string[] = [], more: Partial<Depen
     },
     ...more,
   });
-  const nothing = { residentBytes: null, cpuSeconds: null, openFiles: null, maxFiles: null, startedAt: null };
+  const nothing = {
+    residentBytes: null,
+    cpuSeconds: null,
+    openFiles: null,
+    maxFiles: null,
+    startedAt: null,
+    memoryBytes: null,
+    memoryMarkBytes: null,
+  };
   const program = { version: "", bun: "", isLocked: false };
   return {
     relay,

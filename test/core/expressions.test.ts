@@ -1,0 +1,118 @@
+/**
+ * Every regular expression that a stranger's bytes can reach, with its worst inputs at the largest size that gets there.
+ * One that is added without being tried here fails the first test.
+ */
+import { expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { clientAddress, parseAddress, parseCidr } from "../../src/core/addresses.ts";
+import { parse } from "../../src/core/protocol.ts";
+import { describeFailure } from "../../src/program/failure.ts";
+import { answer } from "../../src/web/http.ts";
+import { ROOT } from "../support/relays/relay.ts";
+
+/** Bun refuses larger heads of requests, the relay larger messages. */
+const HEAD_CHARACTERS = 16_000;
+const MESSAGE_CHARACTERS = 65_000;
+/** A linear look at the largest takes some 0.1 ms; one that grew with the square took 155. */
+const MOST_MS = 5;
+
+const ROOMS = ["src/core/*.ts", "src/web/*.ts", "src/program/{admin,failure,log,metrics}.ts"];
+
+/** How a stranger's text gets to an expression, with inputs of a length that keep it busy the longest. */
+interface Way {
+  readonly through: (text: string) => unknown;
+  readonly worst: readonly ((length: number) => string)[];
+  readonly length: number;
+}
+
+const trusted = [parseCidr("127.0.0.0/8")].filter((range) => range !== null);
+const proxy = parseAddress("127.0.0.1") ?? [];
+const around = (first: string, filler: string, last: string) => (length: number) =>
+  first + filler.repeat((length - first.length - last.length) / filler.length) + last;
+
+const FORWARDED: Way = {
+  through: (text) => clientAddress(proxy, text, trusted),
+  worst: [
+    around("1", " ", "1"),
+    around("", " ", "x"),
+    around("[", "%", "]"),
+    around("", "]:1", "x"),
+    around("::ffff:", "1", "."),
+    around("", ":", ""),
+    around("", "1.", "x"),
+    around("", "0:", "g"),
+    around("", "127.0.0.1,", "127.0.0.1"),
+    around("x", ",", ""),
+  ],
+  length: HEAD_CHARACTERS,
+};
+const PATH: Way = {
+  through: (text) => answer(new Request(`http://relay/${text}`), "ok", 0),
+  worst: [around("", "/", "x"), around("?", "?", "#"), around("", "http://", ""), around("#", "?#", "x")],
+  length: HEAD_CHARACTERS,
+};
+
+/** By the literal, as it stands in the source. */
+const WAYS: Readonly<Record<string, Way>> = {
+  "/^\\s*\\[?(.*?)(?:%\\w+)?(?:\\]|\\](?::\\d+))?\\s*$/": FORWARDED,
+  "/^(?:::ffff:)?(\\d{1,3})\\.(\\d{1,3})\\.(\\d{1,3})\\.(\\d{1,3})(?::\\d+)?$/i": FORWARDED,
+  "/^[0-9a-f]{1,4}$/i": FORWARDED,
+  "/^([^/]*?)(?:\\/(\\d{1,3}))?$/": {
+    through: parseCidr,
+    worst: [around("", "1", "x"), around("1", "/1", "/"), around("/", "1", "")],
+    length: HEAD_CHARACTERS,
+  },
+  "/^[A-Za-z0-9_-]{8,64}$/": {
+    through: (text) => parse(`{"type":"join","sessionCode":"${text}"}`),
+    worst: [around("", "a", ""), around("", "a", "!"), around("a", "-_", " ")],
+    length: MESSAGE_CHARACTERS,
+  },
+  "/^websocket$/i": {
+    through: (text) => /^websocket$/i.test(text),
+    worst: [around("", "w", ""), around("", "websocket", "x")],
+    length: HEAD_CHARACTERS,
+  },
+  "/^https?:\\/\\/[^/]*|[?#].*$/g": PATH,
+  "/\\btext\\/html\\b/": {
+    through: (text) => answer(new Request("http://relay/", { headers: { Accept: text } }), "ok", 0),
+    worst: [around("", "text/", ""), around("", "text/htm ", "x"), around("", "t", "")],
+    length: HEAD_CHARACTERS,
+  },
+  "/([\\w.-]+\\.ts:\\d+):\\d+\\)?$/gm": {
+    through: (text) => describeFailure(new Error(text)),
+    worst: [around("", "a", ""), around("", "a.ts:1", ""), around("a.ts:", "1", ":")],
+    length: MESSAGE_CHARACTERS,
+  },
+};
+
+/** The literals in a source: what stands between slashes where a value may begin. Comments are left out. */
+function literalsIn(path: string): string[] {
+  const source = readFileSync(resolve(ROOT, path), "utf8")
+    .replace(/\/\*.*?\*\//gs, "")
+    .replace(/(?<![:\\"])\/\/.*$/gm, "");
+  expect([path, /new RegExp|RegExp\(/.test(source)]).toEqual([path, false]);
+  return (
+    source.match(
+      /(?<=(?:[(=!,:?&|]|=>)\s*|return )\/(?![*/\s])(?:[^/\\\n[]|\\.|\[(?:[^\]\\\n]|\\.)*\])+\/[dgimsuvy]*/g,
+    ) ?? []
+  );
+}
+
+test("each expression of the rooms that a stranger's bytes reach is tried below", () => {
+  const found = ROOMS.flatMap((room) => [...new Bun.Glob(room).scanSync(ROOT)]).flatMap(literalsIn);
+  expect([...new Set(found)].sort()).toEqual(Object.keys(WAYS).sort());
+});
+
+test.each(Object.entries(WAYS))("%s costs little, whatever it is given", (_expression, { through, worst, length }) => {
+  for (const [which, input] of worst.entries()) {
+    const text = input(length);
+    expect(text.length).toBeWithin(length - 10, length + 1);
+    const times = Array.from({ length: 7 }, () => {
+      const since = performance.now();
+      through(text);
+      return performance.now() - since;
+    });
+    expect([which, Math.min(...times) < MOST_MS]).toEqual([which, true]);
+  }
+});
