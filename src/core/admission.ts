@@ -114,6 +114,8 @@ function join(turn: Turn, peer: Peer, join: JoinMessage, token: string) {
   const session = state.sessions.get(join.sessionCode);
   const holder = session && holderIn(session, join.isInitiator);
   peer.token = token;
+  peer.instance = join.instance;
+  peer.answers = join.answers;
   if (session && holder && isSame(holder.token, join.token)) return takeOver(turn, session, holder, peer);
   if (state.isDraining) return refuse(turn, peer, "restarting");
   const retryMs = state.addresses.failureWaitMs(peer.address, now);
@@ -150,7 +152,7 @@ function admit(turn: Turn, peer: Peer, join: JoinMessage) {
 }
 
 function begin({ state, now }: Turn, code: string): Session {
-  const story = { beganAt: now, activeAt: now, readyAt: null, isAnswered: false, isCrowded: false };
+  const story = { beganAt: now, activeAt: now, readyAt: null, isAnswered: false, isCrowded: false, pairing: 0 };
   const session = { code, initiator: null, joiner: null, ...story };
   state.sessions.set(code, session);
   return session;
@@ -163,6 +165,7 @@ function seat(turn: Turn, session: Session, isInitiator: boolean, peer: Peer): v
   peer.heardAt = session.activeAt = turn.now;
   turn.effects.push({ do: "seat", peer, session });
   if (opposite(peer) === null) return;
+  session.pairing++;
   turn.effects.push({ do: "ready", session, waitedMs: session.readyAt === null ? turn.now - session.beganAt : null });
   session.readyAt ??= turn.now;
 }

@@ -3,7 +3,7 @@
  * token, and what it has used up. No address, no message. It decides nothing.
  */
 import type { ServerWebSocket } from "bun";
-import { type ErrorName, type JoinMessage, PEER_LEFT } from "./protocol.ts";
+import { type ErrorName, type JoinMessage, PEER_LEFT, PROBE } from "./protocol.ts";
 
 export type Socket = ServerWebSocket<Peer>;
 
@@ -11,8 +11,8 @@ export type Socket = ServerWebSocket<Peer>;
 export interface Opposite {
   /** Passes on what `from` said. Returns false where it could not be, or where more than `mostBytes` now wait here. */
   text(text: string, from: Socket, mostBytes: number): boolean;
-  /** Asks whether it is there. Whatever comes from it is an answer. */
-  ping(): void;
+  /** Asks whether it is there. */
+  probe(): void;
   /** Tells it that the other seat fell free. */
   left(): void;
 }
@@ -29,6 +29,8 @@ export interface Session {
   isAnswered: boolean;
   /** Whether a third peer was turned away. */
   isCrowded: boolean;
+  /** How often both seats were filled: which ready is the present one. */
+  pairing: number;
 }
 
 export class Peer implements Opposite {
@@ -45,6 +47,9 @@ export class Peer implements Opposite {
   session: Session | null = null;
   isInitiator = false;
   token = "";
+  /** As it said when it joined; see JoinMessage. */
+  instance: string | null = null;
+  answers = false;
   /** What it asked for, while that is pending or its seat's holder is probed. */
   asked: JoinMessage | null = null;
   /** Who waits for its seat while it is probed. */
@@ -76,6 +81,13 @@ export class Peer implements Opposite {
   ping(): void {
     this.pongsDue++;
     this.socket?.ping();
+  }
+
+  probe(): void {
+    if (this.answers) {
+      this.pongsDue++;
+      this.socket?.sendText(PROBE);
+    } else this.ping();
   }
 
   left(): void {

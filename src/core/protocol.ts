@@ -3,17 +3,17 @@
  *
  * One WebSocket (RFC 6455), taken on any path. Every message is one text frame that holds one JSON object:
  *
- *   peer → relay    {"type":"join","sessionCode":C,"isInitiator":B,"token":T}  take this role in this session
- *                   {"type":"offer","sessionCode":C,"offer":{…}}           relayed to the other peer
- *                   {"type":"answer","sessionCode":C,"answer":{…}}         relayed to the other peer
- *                   {"type":"ice-candidate","sessionCode":C,"candidate":{…}}  relayed to the other peer
- *                   {"type":"leave"}                                       give the seat up, then close
- *                   {"type":"ping"}                                        answered with pong
- *   relay → peer    {"type":"joined","token":T,"expiresInMs":N}            the join was taken; T proves it later
- *                   {"type":"ready"}                                       the second seat was filled; to both
- *                   {"type":"peer-left"}                                   the other seat fell free
- *                   {"type":"pong"}
- *                   {"type":"error","code":E,"message":M,"retry":B,"retryAfterMs":N} E and what it means: ERRORS below
+ *   peer → relay    {"type":"join","sessionCode":C,"isInitiator":B,"token":T,"instance":I,"answers":B}  take this role
+ *                   {"type":"offer","sessionCode":C,"offer":{…},"pairing":N}   relayed to the other peer; the same with
+ *                   {"type":"answer",…,"answer":{…}}, {"type":"ice-candidate",…,"candidate":{…}} (or null), and
+ *                   {"type":"signal",…,"data":…}
+ *                   {"type":"leave"}                              give the seat up, then close
+ *                   {"type":"ping"}, {"type":"pong"}              answered with pong; answers probe
+ *   relay → peer    {"type":"joined","token":T,"expiresInMs":N,"opposite":B}   the join was taken; T proves it later
+ *                   {"type":"ready","pairing":N,"peer":I}         the second seat was filled; to both
+ *                   {"type":"peer-left"}                          the other seat fell free
+ *                   {"type":"probe"}, {"type":"pong"}             answer with pong; answers ping
+ *                   {"type":"error","code":E,"message":M,"retry":B,"retryAfterMs":N,"field":F}   see ERRORS
  *
  * A session has two seats, initiator and joiner. Its code is made by the clients and is a secret. A relayed
  * message is parsed to check it and then passed on byte for byte, in order; it is never rebuilt.
@@ -32,6 +32,7 @@ export const ERRORS = {
   "not-joined": { close: null, retry: false, message: "Join a session first." },
   "already-joined": { close: null, retry: false, message: "This socket has joined a session already." },
   "wrong-session": { close: null, retry: false, message: "This is not the session that was joined." },
+  stale: { close: null, retry: false, message: "The peer opposite is not the one that this was meant for." },
   "no-peer": { close: null, retry: true, message: "Nobody sits opposite; the message was not delivered." },
   "session-full": { close: 4500, retry: false, message: "Both seats of this session are held." },
   "role-taken": { close: 4501, retry: false, message: "This seat is held; the other one is free." },
@@ -51,61 +52,87 @@ export const FORGIVEN_BAD_MESSAGES = 5;
 
 export type ErrorName = keyof typeof ERRORS;
 
-/** What a peer may send that is passed on; the payload's own name is `candidate` for an ice-candidate. */
-export type RelayedType = "offer" | "answer" | "ice-candidate";
+/** What a peer may send that is passed on, and under which name it carries what is for the other. */
+export const PAYLOADS = { offer: "offer", answer: "answer", "ice-candidate": "candidate", signal: "data" } as const;
+export type RelayedType = keyof typeof PAYLOADS;
 
 export interface JoinMessage {
   readonly type: "join";
   readonly sessionCode: string;
   readonly isInitiator: boolean;
   readonly token: string | null;
+  /** Which page this is; who names it hears of the other's in its `ready`. */
+  readonly instance: string | null;
+  /** Whether it answers a probe by a message, since its browser answers pings though no page is there. */
+  readonly answers: boolean;
 }
 export interface RelayedMessage {
   readonly type: RelayedType;
   readonly sessionCode: string;
+  /** For which ready it is meant; null: for any. */
+  readonly pairing: number | null;
 }
-export type ClientMessage = JoinMessage | RelayedMessage | { readonly type: "leave" | "ping" };
+export type ClientMessage = JoinMessage | RelayedMessage | { readonly type: "leave" | "ping" | "pong" };
+/** What was wrong with a message: no JSON as it has to be, or the first field that is not what it has to be. */
+export type Field = "json" | keyof JoinMessage | keyof RelayedMessage | (typeof PAYLOADS)[RelayedType];
 
-export const READY = '{"type":"ready"}';
+export const READY = '{"type":"ready"}'; // to the letter, for clients in use
 export const PEER_LEFT = '{"type":"peer-left"}';
 export const PONG = '{"type":"pong"}';
+export const PROBE = '{"type":"probe"}';
 
 const SESSION_CODE = /^[A-Za-z0-9_-]{8,64}$/;
 
-/** The `joined` message. `token`: 128 random bits as text; `expiresInMs`: idle time after which the session ends. */
-export function joined(token: string, expiresInMs: number): string {
-  return `{"type":"joined","token":"${token}","expiresInMs":${expiresInMs}}`;
+/** The `joined` message. `token`: 128 random bits; `expiresInMs`: idle time after which the session ends. */
+export function joined(token: string, expiresInMs: number, hasOpposite: boolean): string {
+  return `{"type":"joined","token":"${token}","expiresInMs":${expiresInMs},"opposite":${hasOpposite}}`;
+}
+
+/** The `ready` of one peer: with pairing and the other's instance where it named its own, and `more` members as JSON. */
+export function ready(pairing: number | null, other: string | null, more = ""): string {
+  const asked = pairing === null ? "" : `,"pairing":${pairing},"peer":${other === null ? null : `"${other}"`}`;
+  return `{"type":"ready"${asked}${more}}`;
 }
 
 /** The `error` message for `name`, with ms to wait before the next try where known. It never holds what a peer sent. */
-export function error(name: ErrorName, retryAfterMs: number | null = null): string {
+export function error(name: ErrorName, retryAfterMs: number | null = null, field: Field | null = null): string {
   const { message, retry } = ERRORS[name];
   const wait = retryAfterMs === null ? "" : `,"retryAfterMs":${retryAfterMs}`;
-  return `{"type":"error","code":"${name}","message":"${message}","retry":${retry || wait !== ""}${wait}}`;
+  const where = field === null ? "" : `,"field":"${field}"`;
+  return `{"type":"error","code":"${name}","message":"${message}","retry":${retry || wait !== ""}${wait}${where}}`;
 }
 
 /**
  * Checks one text frame (docs/PROTOCOL.md, "Messages").
- * @returns the message, or null where the text is not a well-formed message; never throws.
+ * @returns the message, or the name of the field that makes it none; never throws.
  */
-export function parse(text: string): ClientMessage | null {
+export function parse(text: string): ClientMessage | Field {
   const value = readStrict(text);
-  if (value === null) return null;
+  if (value === null) return "json";
   const { type, sessionCode } = value;
-  if (type === "leave" || type === "ping") return { type };
-  if (typeof sessionCode !== "string" || !SESSION_CODE.test(sessionCode)) return null;
-  switch (type) {
-    case "join": {
-      const { isInitiator = false, token = null } = value;
-      if (typeof isInitiator !== "boolean" || !(token === null || typeof token === "string")) return null;
-      return { type, sessionCode, isInitiator, token };
-    }
-    case "offer":
-    case "answer":
-      return isObject(value[type]) ? { type, sessionCode } : null;
-    case "ice-candidate":
-      return isObject(value["candidate"]) ? { type, sessionCode } : null;
-    default:
-      return null;
+  if (type === "leave" || type === "ping" || type === "pong") return { type };
+  if (type !== "join" && !isRelayed(type)) return "type";
+  if (!isName(sessionCode)) return "sessionCode";
+  if (type === "join") {
+    const { isInitiator = false, token = null, instance = null, answers = false } = value;
+    if (typeof isInitiator !== "boolean") return "isInitiator";
+    if (token !== null && typeof token !== "string") return "token";
+    if (instance !== null && !isName(instance)) return "instance";
+    if (typeof answers !== "boolean") return "answers";
+    return { type, sessionCode, isInitiator, token, instance, answers };
   }
+  const payload = value[PAYLOADS[type]];
+  const isNothing = payload === null && type === "ice-candidate"; // a browser's end of candidates
+  if (!isObject(payload) && !isNothing && (type !== "signal" || payload === undefined)) return PAYLOADS[type];
+  const { pairing = null } = value;
+  if (pairing !== null && (typeof pairing !== "number" || !Number.isSafeInteger(pairing))) return "pairing";
+  return { type, sessionCode, pairing };
+}
+
+function isRelayed(type: unknown): type is RelayedType {
+  return typeof type === "string" && Object.hasOwn(PAYLOADS, type);
+}
+
+function isName(value: unknown): value is string {
+  return typeof value === "string" && SESSION_CODE.test(value);
 }

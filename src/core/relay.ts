@@ -59,8 +59,8 @@ export interface Dependencies {
   http(request: Request, status: Status, sessions: number): Response;
   /** Whether memory is too short for anybody new. */
   isShort?(): boolean;
-  /** Makes the `ready` of one peer, where it holds more than its type. */
-  ready?(): string;
+  /** What else the `ready` of one peer holds: members as JSON, each with a comma before it. */
+  moreInReady?(): string;
   /** Takes a line for the operator, which holds nothing of a peer. */
   warn(line: string): void;
   /** Takes an error that nobody expected. What it quotes may be what a peer sent. */
@@ -73,7 +73,7 @@ export interface Dependencies {
 /** Starts a relay. Throws where the address can't be listened on, as Bun.serve does. */
 export function startRelay(config: Listener & Limits, dependencies: Dependencies) {
   const { events, clock, http, isShort = () => false, warn, failed, tls } = dependencies;
-  const { directory, ready = () => wire.READY } = dependencies;
+  const { directory, moreInReady = () => "" } = dependencies;
   const addresses = new AddressTable(config, crypto.getRandomValues(new Uint32Array(1))[0] ?? 0);
   const state = new State(config, addresses, directory !== undefined);
   const upgrades = new UpgradePolicy(config, addresses, events, warn, isShort);
@@ -125,8 +125,8 @@ export function startRelay(config: Listener & Limits, dependencies: Dependencies
         apply({ type: "connect", peer: ws.data });
       },
       message: (ws, data) => refuse(ws.data, take(ws, data)),
-      ping: (ws) => refuse(ws.data, heard(ws.data, clock.now(), 0)),
-      pong: ({ data: peer }) => refuse(peer, heard(peer, clock.now(), peer.pongsDue > 0 ? null : 0)),
+      ping: ({ data: peer }) => refuse(peer, control(peer, false)),
+      pong: ({ data: peer }) => refuse(peer, control(peer, peer.pongsDue > 0)),
       close({ data: peer }, code) {
         peer.socket = null;
         events.closed(peer.closedFor, code);
@@ -164,17 +164,25 @@ export function startRelay(config: Listener & Limits, dependencies: Dependencies
     return now > dueAt + STALL_MS;
   }
 
-  /**
-   * Notes that a peer lives, and counts what it sent.
-   * @param bytes null: it answered the relay, which is free
-   * @returns the limit that this broke, if any
-   */
-  function heard(peer: Peer, now: number, bytes: number | null): wire.ErrorName | null {
+  /** A frame of the WebSocket protocol: a ping, or a pong. A browser answers pings though no page may be there. */
+  function control(peer: Peer, isAnswer: boolean): wire.ErrorName | null {
+    const now = clock.now();
+    peer.heardTurn = sweeps;
+    if (!peer.answers) heard(peer, now);
+    if (!isAnswer) return charge(peer, now, 0);
+    peer.pongsDue--; // who answers the relay pays nothing
+    return null;
+  }
+
+  function heard(peer: Peer, now: number): void {
     peer.heardTurn = sweeps;
     peer.heardAt = now - stoodStillMs;
-    if (peer.newcomers !== null) apply({ type: "heard", peer });
-    if (bytes === null) peer.pongsDue--;
-    if (bytes === null || peer.address === EXEMPT) return null;
+    if (peer.newcomers !== null && !peer.answers) apply({ type: "heard", peer });
+  }
+
+  /** Counts what a peer sent. Returns the limit that this broke, if any. */
+  function charge(peer: Peer, now: number, bytes: number): wire.ErrorName | null {
+    if (peer.address === EXEMPT) return null;
     peer.messages++;
     peer.bytes += bytes;
     if (peer.messages > config.quotaMessages || peer.bytes > config.quotaBytes) return abuse(peer, "quota", now);
@@ -188,19 +196,32 @@ export function startRelay(config: Listener & Limits, dependencies: Dependencies
     return name;
   }
 
+  /** The answer of a page to `probe`, and so not of its browser alone. */
+  function answer(peer: Peer): null {
+    peer.pongsDue--;
+    if (peer.newcomers !== null) apply({ type: "heard", peer });
+    return null;
+  }
+
+  function bad(peer: Peer, field: wire.Field, now: number): null {
+    if (++peer.badMessages > wire.FORGIVEN_BAD_MESSAGES) abuse(peer, "bad-message", now);
+    refuse(peer, "bad-message", null, field);
+    return null;
+  }
+
   /** Does what one frame asks for. Returns why not, where it can't be done. */
   function take(ws: Socket, data: string | Buffer): wire.ErrorName | null {
     const peer = ws.data;
     const now = clock.now();
     const bytes = Buffer.byteLength(data);
-    const broken = heard(peer, now, bytes);
+    heard(peer, now);
+    if (data === wire.PONG && peer.pongsDue > 0) return answer(peer);
+    const broken = charge(peer, now, bytes);
     if (broken !== null) return broken;
     if (typeof data === "string" && bytes > config.maxMessageBytes) return "too-large";
-    const message = typeof data === "string" ? wire.parse(data) : null;
-    if (typeof data !== "string" || message === null) {
-      if (++peer.badMessages > wire.FORGIVEN_BAD_MESSAGES) abuse(peer, "bad-message", now);
-      return "bad-message";
-    }
+    if (typeof data !== "string") return bad(peer, "json", now);
+    const message = wire.parse(data);
+    if (typeof message === "string") return bad(peer, message, now);
     switch (message.type) {
       case "join":
         apply({ type: "join", peer, join: message, token: crypto.getRandomValues(new Uint8Array(16)).toHex() });
@@ -212,17 +233,20 @@ export function startRelay(config: Listener & Limits, dependencies: Dependencies
       case "ping":
         ws.sendText(wire.PONG);
         return null;
+      case "pong":
+        return null; // nobody asked
       default:
         return relay(ws, message, data, bytes);
     }
   }
 
-  function relay(ws: Socket, { type, sessionCode }: wire.RelayedMessage, text: string, bytes: number) {
+  function relay(ws: Socket, { type, sessionCode, pairing }: wire.RelayedMessage, text: string, bytes: number) {
     const { session } = ws.data;
     if (session === null) return "not-joined";
     if (sessionCode !== session.code) return "wrong-session";
     const other = opposite(ws.data);
     if (other === null) return "no-peer";
+    if (pairing !== null && pairing !== session.pairing) return "stale";
     session.activeAt = ws.data.heardAt;
     events.relayed(type, bytes);
     if (type === "answer" && !session.isAnswered) {
@@ -242,21 +266,23 @@ export function startRelay(config: Listener & Limits, dependencies: Dependencies
     switch (effect.do) {
       case "seat":
         effect.peer.socket?.subscribe(effect.session.code);
-        effect.peer.socket?.sendText(wire.joined(effect.peer.token, config.sessionTtlMs));
+        effect.peer.socket?.sendText(
+          wire.joined(effect.peer.token, config.sessionTtlMs, opposite(effect.peer) !== null),
+        );
         break;
       case "unseat":
         effect.peer.socket?.unsubscribe(effect.session.code);
         break;
       case "ready":
         if (effect.waitedMs !== null) events.ready(effect.waitedMs);
-        effect.session.initiator?.socket?.sendText(ready());
-        effect.session.joiner?.socket?.sendText(ready());
+        sayReady(effect.session.initiator);
+        sayReady(effect.session.joiner);
         break;
       case "left":
         effect.peer.left();
         break;
       case "probe":
-        effect.peer.ping();
+        effect.peer.probe();
         break;
       case "refuse":
         refuse(effect.peer, effect.name, effect.retryMs);
@@ -275,13 +301,24 @@ export function startRelay(config: Listener & Limits, dependencies: Dependencies
     }
   }
 
+  function sayReady(peer: Peer | null): void {
+    if (!peer?.session) return;
+    const pairing = peer.instance === null ? null : peer.session.pairing;
+    peer.socket?.sendText(wire.ready(pairing, opposite(peer)?.instance ?? null, moreInReady()));
+  }
+
   /** Says no, where there is a reason to, and closes where that is final. */
-  function refuse(peer: Peer, name: wire.ErrorName | null, retryMs: number | null = null): void {
+  function refuse(
+    peer: Peer,
+    name: wire.ErrorName | null,
+    retryMs: number | null = null,
+    field: wire.Field | null = null,
+  ): void {
     const { socket } = peer;
     if (name === null || socket?.readyState !== WebSocket.OPEN) return;
     const { close } = wire.ERRORS[name];
     events.refused(name);
-    socket.sendText(wire.error(name, retryMs ?? retryAfterMs(peer, name)));
+    socket.sendText(wire.error(name, retryMs ?? retryAfterMs(peer, name), field));
     if (close === null || (name === "bad-message" && peer.badMessages <= wire.FORGIVEN_BAD_MESSAGES)) return;
     peer.closedFor = name;
     socket.close(close, name);

@@ -280,6 +280,8 @@ describe.each(VARIANTS)("the relay (%s)", (variant) => {
           type: "error",
           code: "bad-message",
           message: "This is not a message of the protocol.",
+          retry: false,
+          field: expect.stringMatching(/^[a-zA-Z]+$/),
         });
         expect(await mallory.drain()).toEqual([]);
         await leave(mallory);

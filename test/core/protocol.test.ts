@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { ERRORS, type ErrorName, error, joined, parse } from "../../src/core/protocol.ts";
+import { ERRORS, type ErrorName, error, type Field, joined, parse } from "../../src/core/protocol.ts";
 import { BAD_MESSAGES } from "../support/peers/bad.ts";
 
 const CODE = "A3F7B9E2C1D4";
@@ -21,6 +21,17 @@ describe("a well-formed message is taken", () => {
       { type: "offer" },
     ],
     [`{"type":"offer","sessionCode":"${CODE}","offer":{"sdp":"\\ud83d\\udd11 🔑"}}`, { type: "offer" }],
+    [`{"type":"ice-candidate","sessionCode":"${CODE}","candidate":null}`, { type: "ice-candidate" }],
+    [`{"type":"offer","sessionCode":"${CODE}","offer":{},"pairing":3}`, { pairing: 3 }],
+    [`{"type":"offer","sessionCode":"${CODE}","offer":{},"pairing":null}`, { pairing: null }],
+    [`{"type":"signal","sessionCode":"${CODE}","data":null}`, { type: "signal" }],
+    [`{"type":"signal","sessionCode":"${CODE}","data":[1,"x"]}`, { type: "signal" }],
+    [
+      `{"type":"join","sessionCode":"${CODE}","instance":"Az09_-Az","answers":true}`,
+      { instance: "Az09_-Az", answers: true },
+    ],
+    [`{"type":"join","sessionCode":"${CODE}","instance":null}`, { instance: null, answers: false }],
+    ['{"type":"pong"}', { type: "pong" }],
     ['{"type":"leave"}', { type: "leave" }],
     ['{"type":"ping","unknown":null}', { type: "ping" }],
   ])("%s", (text, expected) => {
@@ -28,21 +39,41 @@ describe("a well-formed message is taken", () => {
   });
 });
 
-describe("what is no message is null, and nothing is thrown", () => {
+test.each<[Field, string]>([
+  ["json", "rubbish"],
+  ["json", "[]"],
+  ["type", '{"type":"constructor"}'],
+  ["type", `{"sessionCode":"${CODE}"}`],
+  ["sessionCode", '{"type":"join"}'],
+  ["sessionCode", '{"type":"offer","sessionCode":7,"offer":{}}'],
+  ["isInitiator", `{"type":"join","sessionCode":"${CODE}","isInitiator":1}`],
+  ["token", `{"type":"join","sessionCode":"${CODE}","token":1}`],
+  ["instance", `{"type":"join","sessionCode":"${CODE}","instance":"short"}`],
+  ["answers", `{"type":"join","sessionCode":"${CODE}","answers":"yes"}`],
+  ["offer", `{"type":"offer","sessionCode":"${CODE}","offer":null}`],
+  ["answer", `{"type":"answer","sessionCode":"${CODE}"}`],
+  ["candidate", `{"type":"ice-candidate","sessionCode":"${CODE}"}`],
+  ["data", `{"type":"signal","sessionCode":"${CODE}"}`],
+  ["pairing", `{"type":"signal","sessionCode":"${CODE}","data":1,"pairing":1.5}`],
+])("a fault in %s is named, and what was there is not", (field, text) => {
+  expect(parse(text)).toBe(field);
+});
+
+describe("what is no message is the name of a field, and nothing is thrown", () => {
   test.each(BAD_MESSAGES)("%s", (_what, text) => {
-    expect(parse(text)).toBeNull();
+    expect(parse(text)).toBeString();
   });
 });
 
 test("a session code has 8 to 64 characters", () => {
-  const taken = (length: number) => parse(`{"type":"join","sessionCode":"${"x".repeat(length)}"}`) !== null;
+  const taken = (length: number) => parse(`{"type":"join","sessionCode":"${"x".repeat(length)}"}`) !== "sessionCode";
   expect([7, 8, 63, 64, 65].map(taken)).toEqual([false, true, true, true, false]);
 });
 
 test("a message nests eight deep and no deeper", () => {
   const nested = (depth: number) => `{"type":"ping","x":${"[".repeat(depth - 1)}${"]".repeat(depth - 1)}}`;
   expect(parse(nested(8))).toEqual({ type: "ping" });
-  expect(parse(nested(9))).toBeNull();
+  expect(parse(nested(9))).toBe("json");
 });
 
 describe("a message has at most 2,048 pieces: characters outside of strings, strings, and quotes in them", () => {
@@ -57,7 +88,7 @@ describe("a message has at most 2,048 pieces: characters outside of strings, str
     ["quotes in a string", (pieces: number) => `"${'\\"'.repeat(pieces - 1)}"`],
   ])("%s", (_what, fill) => {
     expect(parse(`${HEAD}${fill(left)}}`)).toEqual({ type: "ping" });
-    expect(parse(`${HEAD}${fill(left)} }`)).toBeNull();
+    expect(parse(`${HEAD}${fill(left)} }`)).toBe("json");
   });
 
   test("which is room for a hundred candidates in one message", () => {
@@ -90,9 +121,16 @@ test("64 KiB of anything cost no more than a few times what 64 KiB of a string c
 });
 
 test("what the relay says is JSON with the names of the wire", () => {
-  expect(JSON.parse(joined("ab", 600_000))).toEqual({ type: "joined", token: "ab", expiresInMs: 600_000 });
+  expect(JSON.parse(joined("ab", 600_000, true))).toEqual({
+    ...{ type: "joined", token: "ab", expiresInMs: 600_000, opposite: true },
+  });
   for (const name of Object.keys(ERRORS) as ErrorName[])
-    expect(JSON.parse(error(name))).toEqual({ type: "error", code: name, message: ERRORS[name].message });
+    expect(JSON.parse(error(name))).toEqual({
+      type: "error",
+      code: name,
+      message: ERRORS[name].message,
+      retry: ERRORS[name].retry,
+    });
 });
 
 test("an error says when to try again, where that is known", () => {

@@ -46,6 +46,12 @@ const PROVOCATIONS: Record<ErrorName, { args?: string[]; provoke(relay: RunningR
   "wrong-session": {
     provoke: async ({ url }) => (await newPair(url)).alice.send({ type: "offer", sessionCode: newCode(), offer: {} }),
   },
+  stale: {
+    async provoke({ url }) {
+      const { alice, code } = await newPair(url);
+      alice.send({ type: "offer", sessionCode: code, offer: {}, pairing: 2 });
+    },
+  },
   "no-peer": {
     async provoke({ url }) {
       const sessionCode = newCode();

@@ -44,7 +44,7 @@ export class Story {
 
   /** Its token is `token of NAME`, should it get the seat. */
   joins(peer: Named, isInitiator: boolean, code = CODE, token: string | null = null): string[] {
-    const join: JoinMessage = { type: "join", sessionCode: code, isInitiator, token };
+    const join: JoinMessage = { type: "join", sessionCode: code, isInitiator, token, instance: null, answers: false };
     return this.do({ type: "join", peer, join, token: `token of ${peer.name}` });
   }
 

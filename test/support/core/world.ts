@@ -2,7 +2,16 @@
  * A small world for the reducer: three sockets, two codes, a directory or none, and an edge that does what it is told.
  * It can be copied, so that every order of events can be tried; and it says what must hold, whatever has happened.
  */
-import { type Effect, type Event, opposite, PENDING_MS, PROBE_MS, State, step } from "../../../src/core/admission.ts";
+import {
+  type Effect,
+  type Event,
+  opposite,
+  PENDING_MS,
+  PROBE_MS,
+  type Seat,
+  State,
+  step,
+} from "../../../src/core/admission.ts";
 import { AddressTable, EXEMPT } from "../../../src/core/limits.ts";
 import { Peer } from "../../../src/core/peer.ts";
 import { ERRORS, type JoinMessage } from "../../../src/core/protocol.ts";
@@ -19,12 +28,14 @@ export type Move =
   | {
       readonly do: "join";
       readonly socket: number;
-      readonly join: Omit<JoinMessage, "type" | "token">;
+      readonly join: Seat;
       isOwner: boolean;
     }
   | { readonly do: "answer"; readonly asked: number; readonly isYes: boolean }
   | { readonly do: "wait"; readonly ms: number }
   | { readonly do: "drain" };
+
+const NO_WISHES = { type: "join", instance: null, answers: false } as const;
 
 interface Question {
   readonly peer: Peer;
@@ -122,7 +133,7 @@ export class World {
       if (move.do === "join") {
         const { sessionCode, isInitiator } = move.join;
         const holder = this.#holder(sessionCode, isInitiator);
-        const join: JoinMessage = { type: "join", ...move.join, token: move.isOwner ? (holder?.token ?? null) : null };
+        const join: JoinMessage = { ...NO_WISHES, ...move.join, token: move.isOwner ? (holder?.token ?? null) : null };
         this.#step({ type: "join", peer, join, token: `token-${++this.#tokens}` }, wrong, move.isOwner ? holder : null);
       } else if (move.do === "gone") this.#close(peer, wrong);
       else this.#step({ type: move.do, peer }, wrong);
