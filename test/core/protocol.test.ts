@@ -98,8 +98,10 @@ describe("a message has at most 2,048 pieces: characters outside of strings, str
   });
 });
 
-/** A plain string is what a session description is; nothing of the same size may cost far more. */
-test("64 KiB of anything cost no more than a few times what 64 KiB of a string cost", () => {
+/** The parser alone takes 12 ms for 64 KiB of small objects, and 0.1 for a string. */
+const MOST_MS = 2;
+
+test("64 KiB of anything are judged in a fraction of what 64 KiB of small objects would cost the parser", () => {
   const cost = (text: string) => {
     const times = Array.from({ length: 20 }, () => {
       const fresh = Buffer.from(text).toString();
@@ -110,13 +112,12 @@ test("64 KiB of anything cost no more than a few times what 64 KiB of a string c
     return Math.min(...times);
   };
   const string = (filler: string) => `{"type":"ping","x":"${filler.repeat(65_000 / filler.length)}"}`;
-  const plain = cost(string("a"));
   const texts = [
-    ...["\\u0000", "\\ud83d\\udd11", "\\n", "\\\\", "é", "🔑"].map(string),
+    ...["a", "\\u0000", "\\ud83d\\udd11", "\\n", "\\\\", "é", "🔑"].map(string),
     `{"type":"ping","x":{"${"\\u0061".repeat(10_000)}":0}}`,
     ...BAD_MESSAGES.map(([, text]) => text),
   ];
-  const dear = texts.filter((text) => cost(text) > 8 * plain);
+  const dear = texts.filter((text) => cost(text) > MOST_MS);
   expect(dear.map((text) => text.slice(0, 60))).toEqual([]);
 });
 
