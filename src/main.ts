@@ -3,7 +3,8 @@
  * Exit codes: 0 all well, 1 it can't be done here (port in use, check failed), 2 it was asked for wrongly.
  */
 import { version } from "../package.json" with { type: "json" };
-import { type Clock, type Dependencies, type Relay, startRelay } from "./core/relay.ts";
+import { LoopClock } from "./core/clock.ts";
+import { type Dependencies, type Relay, startRelay } from "./core/relay.ts";
 import { tuneListeners } from "./lockdown/listeners.ts";
 import { SCRUB_MS, Scrubber } from "./lockdown/scrubber.ts";
 import { type Admin, startAdmin } from "./program/admin.ts";
@@ -107,14 +108,6 @@ async function serve(config: Config, chosen: Record<string, string>): Promise<vo
   }
 }
 
-const CLOCK: Clock = {
-  now: () => performance.now(),
-  every(ms, run) {
-    const timer = setInterval(run, ms);
-    return () => clearInterval(timer);
-  },
-};
-
 function dependencies(
   log: Log,
   metrics: Metrics,
@@ -128,7 +121,7 @@ function dependencies(
     isShort: () => memory.isShort,
     warn: (line: string) => log.warn(line),
     failed,
-    clock: CLOCK,
+    clock: new LoopClock(),
   };
   return tls === null ? world : { ...world, tls: { cert: tls.cert, key: tls.key } };
 }

@@ -4,6 +4,7 @@
  * file speaks and closes, in the order given: state first, close last. It keeps nothing of a peer beside its `Peer`.
  */
 import { type Effect, type Event, opposite, type Seat, State, step } from "./admission.ts";
+import type { Clock } from "./clock.ts";
 import type { Events, Status } from "./events.ts";
 import { AddressTable, Bucket, EXEMPT, type Limits } from "./limits.ts";
 import { judge } from "./liveness.ts";
@@ -16,8 +17,6 @@ export type Relay = ReturnType<typeof startRelay>;
 const SWEEP_MS = 1_000;
 /** The self-check has looked at every session after so many sweeps, whatever happens meanwhile. */
 const CHECK_SWEEPS = 60;
-/** A sweep that comes later than this was held up by a loop that stood still, and not by a busy one. */
-const STALL_MS = 500;
 /** A message up to this multiple of the limit is read, to tell its sender why; so much may be unfinished, too. */
 const READ_LIMIT_FACTOR = 17 / 16;
 /** So long the last close frames have to be read, before the connections under them are cut. */
@@ -33,13 +32,6 @@ export interface Listener {
   readonly host: string;
   readonly port: number;
   readonly reusePort: boolean;
-}
-
-/** Time, in ms of a monotonic clock, so that a step of the wall clock expires nobody. */
-export interface Clock {
-  now(): number;
-  /** Calls `run` every so many ms. Returns what ends that. */
-  every(ms: number, run: () => void): () => void;
 }
 
 /** Who sits where, known to several relays. It answers `ask` by `answer`, if at all, in its own time. */
@@ -81,9 +73,6 @@ export function startRelay(config: Listener & Limits, dependencies: Dependencies
   const bucket = new Bucket(config.messageRate, config.messageBurst);
   let isDegraded = false;
   let sweeps = 0;
-  let dueAt = clock.now() + SWEEP_MS;
-  /** For so many ms in all this loop stood still, in which no peer could be heard: they count in no wait. */
-  let stoodStillMs = 0;
   let emptied = () => {};
 
   const server = Bun.serve({
@@ -102,7 +91,7 @@ export function startRelay(config: Listener & Limits, dependencies: Dependencies
         return http(request, status(), state.sessions.size);
       const now = clock.now();
       const remote = server.requestIP(request)?.address ?? "";
-      const address = upgrades.enter(request, remote, now, status(), state.peers.size, !isLate(now));
+      const address = upgrades.enter(request, remote, now, status(), state.peers.size, !clock.isLate);
       if (address instanceof Response) return address;
       if (server.upgrade(request, { data: new Peer(address) })) return undefined;
       addresses.exit(address);
@@ -141,27 +130,11 @@ export function startRelay(config: Listener & Limits, dependencies: Dependencies
     },
   });
   const { port = config.port } = server;
-  const stopSweeping = clock.every(SWEEP_MS, () => {
-    const lateMs = Math.max(0, clock.now() - dueAt);
-    afterReading(() => {
-      if (lateMs > STALL_MS) stoodStillMs += lateMs;
-      sweep(lateMs);
-    });
-  });
+  const stopSweeping = clock.every(SWEEP_MS, sweep);
 
   function status(): Status {
     if (state.isDraining) return "draining";
     return isDegraded ? "degraded" : "ok";
-  }
-
-  /** Calls back when all that had come by now has been read: the first turn may have begun before, the second has not. */
-  function afterReading(run: () => void): void {
-    setImmediate(() => setImmediate(run));
-  }
-
-  /** Whether the loop has yet to catch up, so that what is read now may have come long ago. */
-  function isLate(now: number): boolean {
-    return now > dueAt + STALL_MS;
   }
 
   /** A frame of the WebSocket protocol: a ping, or a pong. A browser answers pings though no page may be there. */
@@ -176,7 +149,7 @@ export function startRelay(config: Listener & Limits, dependencies: Dependencies
 
   function heard(peer: Peer, now: number): void {
     peer.heardTurn = sweeps;
-    peer.heardAt = now - stoodStillMs;
+    peer.heardAt = now;
     if (peer.newcomers !== null && !peer.answers) apply({ type: "heard", peer });
   }
 
@@ -186,7 +159,7 @@ export function startRelay(config: Listener & Limits, dependencies: Dependencies
     peer.messages++;
     peer.bytes += bytes;
     if (peer.messages > config.quotaMessages || peer.bytes > config.quotaBytes) return abuse(peer, "quota", now);
-    if (isLate(now)) return null;
+    if (clock.isLate) return null; // how fast it came can't be told
     peer.fullAt = bucket.take(peer.fullAt, now, 1);
     return bucket.overdrawnMs(peer.fullAt, now) > 0 ? abuse(peer, "rate-limited", now) : null;
   }
@@ -259,7 +232,7 @@ export function startRelay(config: Listener & Limits, dependencies: Dependencies
 
   /** Takes one step of admission, and does what it says. */
   function apply(event: Event): void {
-    for (const effect of step(state, event, clock.now() - stoodStillMs)) perform(effect);
+    for (const effect of step(state, event, clock.now())) perform(effect);
   }
 
   function perform(effect: Effect): void {
@@ -332,7 +305,6 @@ export function startRelay(config: Listener & Limits, dependencies: Dependencies
 
   /** Ends what is due, pings whose turn it is, and looks at the books. */
   function sweep(lateMs = 0): void {
-    dueAt = clock.now() + SWEEP_MS;
     apply({ type: "tick" });
     const { due, silent } = judge(state.peers, ++sweeps, pingSweeps);
     for (const peer of due) peer.ping();

@@ -1,11 +1,12 @@
 /** The relay in this process, on real sockets, with the time in the test's hand. */
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { LoopClock } from "../../src/core/clock.ts";
 import type { Relay } from "../../src/core/relay.ts";
 import { readConfig } from "../../src/program/config.ts";
 import { until } from "../support/machines/until.ts";
 import { Client, expectUndisturbed, newCode, newPair } from "../support/peers/client.ts";
-import { type HandRelay, RUNNING_CLOCK, startHandRelay } from "../support/relays/in-process.ts";
+import { type HandRelay, startHandRelay } from "../support/relays/in-process.ts";
 
 const { sessionTtlMs, joinTimeoutMs } = readConfig([], {});
 const NOTHING = { sockets: 0, notJoined: 0, probing: 0, seated: 0, sessions: 0, seatsHeld: 0 };
@@ -66,7 +67,7 @@ describe("an idle session", () => {
 
   test("ends within five seconds of its time without anyone asking", async () => {
     const started = performance.now();
-    await using running = startHandRelay(["--session-ttl=1s"], { clock: RUNNING_CLOCK });
+    await using running = startHandRelay(["--session-ttl=1s"], { clock: new LoopClock() });
     const alice = await Client.join(running.url, newCode(), true);
     await alice.expectError("session-expired");
     expect(performance.now() - started).toBeWithin(1_000, 6_000);

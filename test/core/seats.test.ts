@@ -2,12 +2,13 @@
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { HEARD_MS, PROBE_MS } from "../../src/core/admission.ts";
+import { LoopClock } from "../../src/core/clock.ts";
 import type { Relay } from "../../src/core/relay.ts";
 import { readConfig } from "../../src/program/config.ts";
 import { until } from "../support/machines/until.ts";
 import { Client, expectUndisturbed, newCode, newPair, type Pair } from "../support/peers/client.ts";
 import { frame, OP, RawClient } from "../support/peers/raw.ts";
-import { type HandRelay, RUNNING_CLOCK, startHandRelay } from "../support/relays/in-process.ts";
+import { type HandRelay, startHandRelay } from "../support/relays/in-process.ts";
 
 const { sessionTtlMs, joinTimeoutMs } = readConfig([], {});
 let hand: HandRelay;
@@ -171,7 +172,7 @@ describe("without it", () => {
   });
 
   test("it also ends by itself, in real time", async () => {
-    await using running = startHandRelay([], { clock: RUNNING_CLOCK });
+    await using running = startHandRelay([], { clock: new LoopClock() });
     const code = newCode();
     const ghost = await RawClient.connect(running.relay.port);
     ghost.say({ type: "join", sessionCode: code });

@@ -5,6 +5,7 @@
 
 import { heapStats } from "bun:jsc";
 import { expect, test } from "bun:test";
+import { LoopClock } from "../../src/core/clock.ts";
 import { startRelay } from "../../src/core/relay.ts";
 import { readConfig } from "../../src/program/config.ts";
 import { Metrics } from "../../src/program/metrics.ts";
@@ -12,7 +13,6 @@ import { answer } from "../../src/web/http.ts";
 import { killed, type Place, QUICK, SLOW } from "../support/machines/endings.ts";
 import { failed } from "../support/machines/failed.ts";
 import { eventually, measured, openFiles, residentBytes } from "../support/machines/outside.ts";
-import { RUNNING_CLOCK } from "../support/relays/in-process.ts";
 import { command, PURGING, spawnProgram } from "../support/relays/relay.ts";
 
 const TIMES = ["--join-timeout", "1s", "--session-ttl", "3s"];
@@ -83,7 +83,7 @@ test("no socket, peer or collection outlives its session in the heap", async () 
     http: answer,
     warn: (line) => void warnings.push(line),
     failed,
-    clock: RUNNING_CLOCK,
+    clock: new LoopClock(),
   });
   const place = { url: `ws://127.0.0.1:${relay.port}`, port: relay.port };
   const start = objects();

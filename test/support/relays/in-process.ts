@@ -1,6 +1,7 @@
 /** A relay in the test's own process, on real sockets, with the time in the test's hand: nothing in it happens by itself. */
 import { expect } from "bun:test";
-import { type Clock, type Dependencies, type Relay, startRelay } from "../../../src/core/relay.ts";
+import type { Clock } from "../../../src/core/clock.ts";
+import { type Dependencies, type Relay, startRelay } from "../../../src/core/relay.ts";
 import { readConfig } from "../../../src/program/config.ts";
 import { Metrics } from "../../../src/program/metrics.ts";
 import { answer } from "../../../src/web/http.ts";
@@ -9,18 +10,10 @@ import { parseMetrics } from "../machines/metrics.ts";
 /** A clock that goes on when it is set, and never calls anybody. */
 export class HandClock implements Clock {
   at = 0;
+  readonly isLate = false;
   now = (): number => this.at;
   every = (): (() => void) => () => {};
 }
-
-/** The clock of a program: it goes on by itself, and so do the sweeps. */
-export const RUNNING_CLOCK: Clock = {
-  now: () => performance.now(),
-  every(ms, run) {
-    const timer = setInterval(run, ms);
-    return () => clearInterval(timer);
-  },
-};
 
 export interface HandRelay extends AsyncDisposable {
   readonly relay: Relay;
