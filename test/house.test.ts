@@ -21,7 +21,7 @@ const ARROWS: Record<string, readonly string[]> = {
   "": ["core", "lockdown", "web", "program"],
 };
 /** What a reviewer reads: every physical line of the core and of all that it imports, types too. */
-const CORE_LINES = 1_310;
+const CORE_LINES = 1_450;
 const LINES_OF_A_FILE = 400;
 
 const read = (path: string) => readFileSync(resolve(ROOT, path), "utf8");
