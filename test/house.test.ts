@@ -5,7 +5,7 @@ import { dirname, relative, resolve } from "node:path";
 import packageJson from "../package.json" with { type: "json" };
 import { ERRORS } from "../src/core/protocol.ts";
 import { OPTIONS } from "../src/program/config.ts";
-import { environmentName } from "../src/program/options.ts";
+import { environmentName } from "../src/program/environment.ts";
 import { ROOT } from "./support/relays/relay.ts";
 
 /**
@@ -21,7 +21,7 @@ const ARROWS: Record<string, readonly string[]> = {
   "": ["core", "lockdown", "web", "program"],
 };
 /** What a reviewer reads: every physical line of the core and of all that it imports, types too. */
-const CORE_LINES = 1_310;
+const CORE_LINES = 1_330;
 const LINES_OF_A_FILE = 400;
 
 const read = (path: string) => readFileSync(resolve(ROOT, path), "utf8");
@@ -78,8 +78,7 @@ describe("architecture", () => {
     const touching = SOURCES.filter((path) =>
       /\bprocess\b\s*[.[]|console\./.test(read(path).replace(/\/\*.*?\*\//gs, "")),
     );
-    expect(touching).toEqual(["src/load/front.ts", "src/main.ts", "src/program/log.ts"]);
-    expect(read("src/program/log.ts")).not.toMatch(/process\s*[.[]/);
+    expect(touching).toEqual(["src/load/front.ts", "src/main.ts"]);
   });
 
   test("the core can be read in one sitting, and README says how much it is", () => {
