@@ -1,23 +1,27 @@
 /**
- * The front door: arguments → options → relay → signals → exit. The only file that touches process.*.
+ * The front door: arguments → options → relay → signals → exit. The only file that touches process.*. What only some
+ * starts need is loaded when they do, and before the lock.
  * Exit codes: 0 all well, 1 it can't be done here (port in use, check failed), 2 it was asked for wrongly.
  */
+import { isatty } from "node:tty";
 import { version } from "../package.json" with { type: "json" };
 import { LoopClock } from "./core/clock.ts";
 import { type Dependencies, type Relay, startRelay } from "./core/relay.ts";
 import { tuneListeners } from "./lockdown/listeners.ts";
 import { SCRUB_MS, Scrubber } from "./lockdown/scrubber.ts";
-import { type Admin, startAdmin } from "./program/admin.ts";
-import { check } from "./program/check.ts";
-import { type Config, inForce, optionsHelp, readConfig } from "./program/config.ts";
-import { describeFailure } from "./program/failure.ts";
+import type { Admin, startAdmin } from "./program/admin.ts";
+import { type Config, doubtsAbout, givenOptions, optionsHelp, readConfig } from "./program/config.ts";
+import { describeFailure, whyNot } from "./program/failure.ts";
+import { localHosts } from "./program/hosts.ts";
 import { Log, NAME } from "./program/log.ts";
 import { LOOK_MS, MemoryWatch } from "./program/memory.ts";
 import { Metrics } from "./program/metrics.ts";
-import { ConfigError } from "./program/options.ts";
-import { localHost, printed } from "./program/print.ts";
+import { ConfigError, type Endpoint } from "./program/options.ts";
+import { newPoll, Outlet } from "./program/outlet.ts";
 import { openFileLimit, ResourceReader } from "./program/resources.ts";
-import { type Certificate, doubtAbout, readCertificate } from "./program/tls.ts";
+import { ignoreOthers, obeySignals } from "./program/signals.ts";
+import type { Certificate } from "./program/tls.ts";
+import { WATCH_MS, Wrappers } from "./program/wrappers.ts";
 import { answer } from "./web/http.ts";
 
 const HELP = `${NAME} ${version}: a WebSocket relay through which two WebRTC peers find each other. It stores nothing.
@@ -31,30 +35,45 @@ Usage:
 
 Options, the environment variable that sets the same, and in brackets the default and the bounds:
 ${optionsHelp()}`;
+const ORPHANED = "the npx, npm or bun that it was started with has ended, and so does the relay";
 
 async function main(args: readonly string[]): Promise<void> {
   if (args.includes("--help")) return print(HELP);
   if (args.includes("--version")) return print(`${NAME} ${version} (Bun ${Bun.version})\n`);
   if (args[0] === "check") return runCheck(args.slice(1));
   if (args[0] === "print") return runPrint(args.slice(1));
-  await serve(readConfig(args, process.env, openFileLimit() ?? undefined), inForce(args, process.env));
+  const config = readConfig(args, process.env, openFileLimit() ?? undefined);
+  await serve(config, givenOptions(args, process.env), doubtsAbout(process.env));
 }
 
-async function serve(config: Config, chosen: Record<string, string>): Promise<void> {
-  const log = new Log(config.log);
+async function serve(config: Config, given: Record<string, string>, doubts: readonly string[]): Promise<void> {
+  const log = newLog(config.log);
+  const wrappers = Wrappers.find(process.env, process.ppid, NAME);
   const { tlsCert, tlsKey } = config;
-  const tls = tlsCert !== null && tlsKey !== null ? readCertificate(tlsCert, tlsKey) : null;
+  const tlsFiles = tlsCert !== null && tlsKey !== null ? await import("./program/tls.ts") : null;
+  const tls = tlsFiles?.readCertificate(tlsCert ?? "", tlsKey ?? "") ?? null;
   const sandbox = config.sandbox === "off" ? null : await import("./lockdown/sandbox.ts");
+  const adminRoom = config.admin && (await import("./program/admin.ts"));
 
   const scrubber = await Scrubber.open(tls, (line) => log.warn(line));
   const metrics = new Metrics();
   const resources = new ResourceReader();
   const memory = new MemoryWatch(config.maxMemoryBytes, () => resources.residentBytes());
   let isLocked = false;
-  let relay: Relay | null = null;
-  const admin = config.admin && listen(log, config.admin, ({ host, port }) => startAdminListener(host, port));
-  relay = listen(log, config, () => startRelay(config, dependencies(log, metrics, memory, tls, failed)));
+  if (wrappers?.isGone) {
+    log.say("failure", ORPHANED);
+    process.exit(1);
+  }
+  const admin =
+    config.admin && adminRoom && listen(log, config.admin, (where) => listenForOperator(where, adminRoom.startAdmin));
+  const relay = listen(log, config, () => startRelay(config, dependencies(log, metrics, memory, tls, failed)));
   const drain = drainOnSignal(log, config, relay, admin);
+  if (wrappers)
+    setInterval(() => {
+      if (!wrappers.isGone) return;
+      log.warn(ORPHANED);
+      drain(0);
+    }, WATCH_MS);
   const drainInDoubt = (error: unknown) => {
     failed(error);
     drain(1);
@@ -76,11 +95,11 @@ async function serve(config: Config, chosen: Record<string, string>): Promise<vo
   }
   isLocked = sandbox !== null && obstacle === null;
   const sandboxed = isLocked ? "on" : "off";
-  log.say("start", `version ${version}, with`, { ...chosen, "max-peers": config.maxPeers, sandbox: sandboxed });
+  log.say("start", `version ${version}, with`, { ...given, "max-peers": config.maxPeers, sandbox: sandboxed });
   if (obstacle !== null) log.warn(`the sandbox is off: ${obstacle}`);
   if (untuned !== null) log.warn(`connections keep the kernel's own send buffers and times: ${untuned}`);
-  const doubt = tls && doubtAbout(tls, Date.now());
-  if (doubt !== null) log.warn(doubt);
+  const doubt = tls && tlsFiles?.doubtAbout(tls, Date.now());
+  for (const line of doubt ? [...doubts, doubt] : doubts) log.warn(line);
   if (admin) log.say("ready", `listening for the operator on ${admin.address}`);
   log.say("ready", `listening on ${relay.address}`);
 
@@ -89,18 +108,18 @@ async function serve(config: Config, chosen: Record<string, string>): Promise<vo
     metrics.failed();
     log.warn(`internal error: ${describeFailure(error)}`);
     setTimeout(() => {
-      if (relay?.check()) drain(1);
+      if (relay.check()) drain(1);
     });
   }
 
-  function startAdminListener(host: string, port: number): Admin {
-    return startAdmin(host, port, {
-      status: () => relay?.status() ?? "starting",
-      isCrowded: () => (relay?.gauges().sockets ?? 0) > config.highWater || memory.isShort,
+  /** What it asks the relay for is there by the time that anybody can ask. */
+  function listenForOperator({ host, port }: Endpoint, start: typeof startAdmin): Admin {
+    return start(host, port, {
+      status: () => relay.status(),
+      isCrowded: () => relay.gauges().sockets > config.highWater || memory.isShort,
       metrics() {
-        if (relay === null) return "";
         const secondsLeft = tls && Math.floor((tls.expiresAt - Date.now()) / 1_000);
-        const program = { version, bun: Bun.version, isLocked };
+        const program = { version, bun: Bun.version, isLocked, droppedLines: log.dropped };
         const used = { ...resources.read(), memoryBytes: memory.usedBytes, memoryMarkBytes: memory.markBytes };
         return metrics.write(relay.gauges(), used, program, secondsLeft);
       },
@@ -140,11 +159,12 @@ function listen<Where extends { host: string; port: number }, T>(
   }
 }
 
-/** @returns what makes the relay drain and then end with an exit code, unless it does already */
-function drainOnSignal(log: Log, config: Config, relay: Relay, admin: Admin | null): (exitCode: number) => void {
+/** @returns what makes the relay drain and then end with an exit code; false where it drains already */
+function drainOnSignal(log: Log, config: Config, relay: Relay, admin: Admin | null): (exitCode: number) => boolean {
+  const terminals = [0, 1, 2].filter((descriptor) => isatty(descriptor));
   let isDraining = false;
-  function drain(exitCode: number): void {
-    if (isDraining) return;
+  function drain(exitCode: number): boolean {
+    if (isDraining) return false;
     isDraining = true;
     log.say("drain", `draining for up to ${config.drainMs / 1_000} s; a second signal stops at once`);
     relay
@@ -154,14 +174,20 @@ function drainOnSignal(log: Log, config: Config, relay: Relay, admin: Admin | nu
         () => end("stopped", exitCode),
         () => end("stopped in the middle of draining", 1),
       );
+    return true;
   }
   function end(how: string, exitCode: number): void {
     log.say("stop", how);
     process.exit(exitCode);
   }
-  const stop = () => (isDraining ? end("stopped at once", 1) : drain(0));
-  process.on("SIGTERM", stop);
-  process.on("SIGINT", stop);
+  ignoreOthers();
+  obeySignals((name, act) => process.on(name, act), {
+    drain: () => drain(0),
+    endAtOnce: () => end("stopped at once", 1),
+    isTerminalGone: () => terminals.some((descriptor) => !isatty(descriptor)),
+    warn: (line) => log.warn(line),
+    now: () => performance.now(),
+  });
   return drain;
 }
 
@@ -169,27 +195,24 @@ async function runCheck(args: readonly string[]): Promise<void> {
   const hasUrl = args[0] !== undefined && !args[0].startsWith("-");
   const config = readConfig(hasUrl ? args.slice(1) : args, process.env);
   const scheme = config.tlsCert === null ? "ws" : "wss";
-  const url = hasUrl ? `${args[0]}` : `${scheme}://${localHost(config.host)}:${config.port}`;
+  const { check, reachable } = await import("./program/check.ts");
+  const url = hasUrl
+    ? `${args[0]}`
+    : `${scheme}://${await reachable(localHosts(config.host), config.port)}:${config.port}`;
   if (!/^wss?:$/.test(URL.parse(url)?.protocol ?? ""))
     throw new ConfigError(`check ${JSON.stringify(url)} is not a ws:// or wss:// URL`);
-  const hello = { origin: config.origins[0], isOwn: !hasUrl };
+  const hello = { origin: config.origins[0]?.example, isOwn: !hasUrl };
   process.exit((await check(url, hello, (line) => print(`${line}\n`))) ? 0 : 1);
 }
 
-function runPrint([what, ...args]: readonly string[]): void {
-  print(printed(what, readConfig(args, process.env), inForce(args, process.env)));
+async function runPrint([what, ...args]: readonly string[]): Promise<void> {
+  const { printed } = await import("./program/print.ts");
+  print(printed(what, readConfig(args, process.env), givenOptions(args, process.env)));
 }
 
-function whyNot(failure: unknown): string {
-  const code = failure instanceof Error && "code" in failure ? String(failure.code) : "unknown";
-  const known: Record<string, string> = {
-    EADDRINUSE: "it is in use",
-    EADDRNOTAVAIL: "this machine has no such address",
-    EINVAL: "that is no address",
-    EACCES: "not permitted",
-    EPERM: "not permitted",
-  };
-  return known[code] ?? `the system says ${code}`;
+function newLog(format: Config["log"]): Log {
+  const poll = newPoll();
+  return new Log(format, new Outlet(1, poll), new Outlet(2, poll));
 }
 
 function print(text: string): void {
@@ -200,6 +223,6 @@ try {
   await main(process.argv.slice(2));
 } catch (failure) {
   if (!(failure instanceof ConfigError)) throw failure;
-  new Log("text").say("failure", failure.message);
+  newLog("text").say("failure", failure.message);
   process.exit(2);
 }

@@ -5,6 +5,11 @@
  */
 import type { Address, Cidr } from "./addresses.ts";
 
+/** Whose pages may connect: one origin, or a kind of them. */
+export interface Origin {
+  matches(origin: string): boolean;
+}
+
 /** The numbers that the core keeps to, and what it asks of who connects: times in ms, sizes in bytes, rates a second. */
 export interface Limits {
   readonly sessionTtlMs: number;
@@ -28,7 +33,7 @@ export interface Limits {
   readonly trustProxy: readonly Cidr[];
   readonly exempt: readonly Cidr[];
   /** None: any. */
-  readonly origins: readonly string[];
+  readonly origins: readonly Origin[];
 }
 
 /** A token bucket: `burst` tokens, of which `perSecond` come back. */
@@ -52,7 +57,7 @@ export class Bucket {
   }
 }
 
-/** Where an address is counted that is free of all this: no array has such a place, so that nothing ever adds up. */
+/** Where all addresses are counted that are free of this: no array has such a place, so that nothing ever adds up. */
 export const EXEMPT = -1;
 const PLACES = 1 << 16;
 /** An address with all its connections is asked to wait so long: nobody knows when one will end. */
@@ -71,6 +76,7 @@ export class AddressTable {
   readonly #connects: Bucket;
   readonly #failures: Bucket;
   readonly #seed: number;
+  #exempt = 0;
 
   /** @param seed 32 random bits */
   constructor(limits: Limits, seed: number) {
@@ -92,6 +98,7 @@ export class AddressTable {
    * @returns 0, or for how many ms there can be none
    */
   enter(place: number, now: number, isRated = true): number {
+    if (place === EXEMPT) this.#exempt++;
     const fullAt = isRated ? this.#connects.take(this.#connectFullAt[place] ?? 0, now, 1) : 0;
     const waitMs = this.#connects.overdrawnMs(fullAt, now);
     if (waitMs > 0) return waitMs;
@@ -101,8 +108,13 @@ export class AddressTable {
     return 0;
   }
 
+  connections(place: number): number {
+    return this.#connections[place] ?? this.#exempt;
+  }
+
   /** Counts a connection out. */
   exit(place: number): void {
+    if (place === EXEMPT) this.#exempt--;
     this.#connections[place] = (this.#connections[place] ?? 0) - 1;
   }
 

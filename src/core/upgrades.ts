@@ -8,6 +8,15 @@ import { type AddressTable, EXEMPT, type Limits } from "./limits.ts";
 
 /** Peers who are sent away together come back spread over this time. */
 const SPREAD_MS = 5_000;
+/** A trusted address may have so many connections that name nobody: the peers of `check`, on the proxy's machine. */
+const NAMELESS = 3;
+/** What the operator is told where addresses are not what they seem, and what to set; docs/OPERATIONS.md, "Behind a proxy". */
+const WARNINGS = {
+  exemptProxy: "an exempt address sends X-Forwarded-For, and so is not exempt: name it with --trust-proxy",
+  proxy: "an address that is not trusted sends X-Forwarded-For: if that is your proxy, name it with --trust-proxy",
+  nameless: "a trusted proxy sends no X-Forwarded-For that can be read, so that all its clients count as one",
+  exempt: "addresses in --exempt have more connections than --max-per-address: name none that forwards for others",
+};
 /** Of every answer that is no upgrade. An open connection would be a file, and all sent on it be answered at a stroke. */
 export const HEADERS = { "Access-Control-Allow-Origin": "*", "Cache-Control": "no-store", Connection: "close" };
 
@@ -54,10 +63,9 @@ export class UpgradePolicy {
     if (status === "draining") return this.#refuse("draining", 503, spread());
     if (sockets >= maxPeers) return this.#refuse("at-capacity", 503, spread());
     if (this.#isShort()) return this.#refuse("memory", 503, spread());
-    if (origins.length > 0 && !origins.includes(request.headers.get("origin") ?? ""))
-      return this.#refuse("origin", 403);
-    const place = this.#placeOf(request.headers.get("x-forwarded-for"), remote);
-    const waitMs = this.#addresses.enter(place, now, isRated);
+    const origin = request.headers.get("origin") ?? "";
+    if (origins.length > 0 && !origins.some((allowed) => allowed.matches(origin))) return this.#refuse("origin", 403);
+    const { place, waitMs } = this.#enterFrom(request.headers.get("x-forwarded-for"), remote, now, isRated);
     return waitMs > 0 ? this.#refuse("address", 429, waitMs) : place;
   }
 
@@ -69,15 +77,23 @@ export class UpgradePolicy {
   }
 
   /** A proxy counts as its clients where it is trusted; where it is not, all its clients count as one. */
-  #placeOf(forwardedFor: string | null, remote: string): number {
-    const { trustProxy, exempt } = this.#limits;
+  #enterFrom(
+    forwardedFor: string | null,
+    remote: string,
+    now: number,
+    isRated: boolean,
+  ): { place: number; waitMs: number } {
+    const { trustProxy, exempt, maxPerAddress } = this.#limits;
     const proxy = parseAddress(remote) ?? [];
     const client = clientAddress(proxy, forwardedFor ?? "", trustProxy);
     const isTrusted = isIn(proxy, trustProxy);
     const isProxy = client === proxy && (forwardedFor !== null || isTrusted);
-    if (!isProxy && isIn(client, exempt)) return EXEMPT;
-    if (!isTrusted && isProxy && isIn(proxy, exempt))
-      this.#warn("an exempt address sends X-Forwarded-For, and so is not exempt: name it with --trust-proxy");
-    return this.#addresses.place(client);
+    const place = !isProxy && isIn(client, exempt) ? EXEMPT : this.#addresses.place(client);
+    const waitMs = this.#addresses.enter(place, now, isRated);
+    const connections = this.#addresses.connections(place);
+    if (place === EXEMPT && connections > maxPerAddress) this.#warn(WARNINGS.exempt);
+    if (isProxy && !isTrusted) this.#warn(isIn(proxy, exempt) ? WARNINGS.exemptProxy : WARNINGS.proxy);
+    if (isProxy && isTrusted && (waitMs > 0 || connections > NAMELESS)) this.#warn(WARNINGS.nameless);
+    return { place, waitMs };
   }
 }

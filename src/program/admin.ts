@@ -6,14 +6,14 @@
 import type { Status } from "../core/events.ts";
 
 /** What /readyz says; only the first is a yes. */
-const READINESS = ["ok", "crowded", "degraded", "draining", "starting"] as const;
+const READINESS = ["ok", "crowded", "degraded", "draining"] as const;
 export type Readiness = (typeof READINESS)[number];
 
 export interface AdminSources {
-  status(): Status | "starting";
+  status(): Status;
   /** Whether the relay has more peers than it should be sent. */
   isCrowded(): boolean;
-  /** Prometheus text; it may be asked before the relay has started. */
+  /** Prometheus text. */
   metrics(): string;
 }
 

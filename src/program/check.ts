@@ -1,12 +1,16 @@
 /**
  * A deployment tried from outside: plays both peers of one session, and a third, over the public wire.
- * It judges only what a client can see, and prints what happened and how long it took, never what was said.
+ * It judges only what a client can see, and prints what happened and how long it took, never what was said. A relay that
+ * keeps to its limits, or drains, is well: whoever restarts it for that would cut every pair.
  */
-import { ERRORS } from "../core/protocol.ts";
+import { connect } from "node:net";
+import { ERRORS, type ErrorName } from "../core/protocol.ts";
 
 /** Longest wait for any one answer, in ms. */
 const PATIENCE_MS = 5_000;
 const CANDIDATES_EACH_WAY = 3;
+/** Of a session description: as many as the smallest --max-message takes. */
+const LINES = 30;
 
 /** How the check introduces itself. */
 export interface Hello {
@@ -17,6 +21,16 @@ export interface Hello {
 }
 
 class CheckFailed extends Error {}
+/** The relay works, and takes no more of this now. */
+class Limited extends Error {}
+
+/** Errors by which a relay that is well turns a peer away. */
+const LIMITS: readonly unknown[] = ["at-capacity", "rate-limited", "quota", "restarting", "slow"] satisfies ErrorName[];
+/** What the relay answers to an upgrade that it refuses for now, always with Retry-After. */
+const BUSY: readonly number[] = [429, 503];
+const SWITCHING = 101;
+/** A limit that is over by the time that it is asked about is met no more often than this. */
+const TRIES = 3;
 
 /** One socket and what it has received but nobody has asked for yet. */
 class Caller {
@@ -25,11 +39,15 @@ class Caller {
   #closedWith: number | null = null;
   #wake: () => void = () => {};
 
-  constructor(url: string, { origin, isOwn }: Hello) {
+  /** @param limited is told the limit that turns it away */
+  constructor(url: string, { origin, isOwn }: Hello, limited: (name: string) => void) {
     const headers = origin === undefined ? {} : { Origin: origin };
     this.#socket = new WebSocket(url, { headers, tls: { rejectUnauthorized: !isOwn } });
     this.#socket.onmessage = ({ data }) => {
-      this.#received.push(String(data));
+      const text = String(data);
+      const { type, code } = fieldsOf(text);
+      if (type === "error" && LIMITS.includes(code)) limited(`${code}`);
+      this.#received.push(text);
       this.#wake();
     };
     this.#socket.onopen = () => this.#wake();
@@ -61,7 +79,7 @@ class Caller {
   next(type: string): Promise<string> {
     return this.#until(`"${type}"`, () => {
       for (let text = this.#received.shift(); text !== undefined; text = this.#received.shift())
-        if (typeOf(text) === type) return text;
+        if (fieldsOf(text).type === type) return text;
       return null;
     });
   }
@@ -88,19 +106,59 @@ class Caller {
   }
 }
 
-function typeOf(text: string): unknown {
+function fieldsOf(text: string): { type?: unknown; code?: unknown } {
   try {
     const value: unknown = JSON.parse(text);
-    return typeof value === "object" && value !== null && "type" in value ? value.type : undefined;
+    return typeof value === "object" && value !== null ? value : {};
   } catch {
-    return undefined;
+    return {};
+  }
+}
+
+/** @returns the first of `hosts`, as they stand in URLs, at which something takes a connection; else the first */
+export async function reachable(hosts: readonly [string, ...string[]], port: number): Promise<string> {
+  for (const host of hosts)
+    if (hosts.length > 1 && (await isListening(host.replace(/^\[(.*)\]$/, "$1"), port))) return host;
+  return hosts[0];
+}
+
+function isListening(host: string, port: number): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const socket = connect({ host, port, timeout: PATIENCE_MS });
+  for (const [event, answer] of [
+    ["connect", true],
+    ["error", false],
+    ["timeout", false],
+  ] as const)
+    socket.once(event, () => resolve(answer));
+  return promise.finally(() => socket.destroy());
+}
+
+/** Asks for an upgrade once more, by hand: a WebSocket does not say how it was refused. */
+async function askAgain(url: string, { origin, isOwn }: Hello): Promise<"taken" | "busy" | "refused"> {
+  const headers = {
+    ...(origin !== undefined && { Origin: origin }),
+    Connection: "Upgrade",
+    Upgrade: "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": crypto.getRandomValues(new Uint8Array(16)).toBase64(),
+  };
+  try {
+    const signal = AbortSignal.timeout(PATIENCE_MS);
+    const tls = { rejectUnauthorized: !isOwn };
+    const { status, headers: said, body } = await fetch(url.replace(/^ws/i, "http"), { headers, signal, tls });
+    await body?.cancel();
+    if (status === SWITCHING) return "taken";
+    return BUSY.includes(status) && said.has("retry-after") ? "busy" : "refused";
+  } catch {
+    return "refused";
   }
 }
 
 /**
  * Checks the relay at `url` (ws: or wss:).
  * @param print takes one line per thing seen
- * @returns whether all of it was as docs/PROTOCOL.md says
+ * @returns whether all that it could see was as docs/PROTOCOL.md says; limits are
  */
 export async function check(url: string, hello: Hello, print: (line: string) => void): Promise<boolean> {
   const callers: Caller[] = [];
@@ -110,16 +168,29 @@ export async function check(url: string, hello: Hello, print: (line: string) => 
     print(`ok    ${what.padEnd(48)} ${(at - since).toFixed(1).padStart(8)} ms`);
     since = at;
   }
+  const { promise: limited, reject } = Promise.withResolvers<never>();
   async function call(): Promise<Caller> {
-    const caller = new Caller(url, hello);
-    callers.push(caller);
-    await caller.opened();
-    return caller;
+    for (let tries = 1; ; tries++) {
+      const caller = new Caller(url, hello, (name) => reject(new Limited(name)));
+      callers.push(caller);
+      try {
+        await caller.opened();
+        return caller;
+      } catch (failure) {
+        const answer = await askAgain(url, hello);
+        if (answer === "busy" || (answer === "taken" && tries === TRIES)) throw new Limited("new connections");
+        if (answer === "refused") throw failure;
+      }
+    }
   }
   try {
-    await tryAll(call, seen);
+    await Promise.race([tryAll(call, seen), limited]);
     return true;
   } catch (failure) {
+    if (failure instanceof Limited) {
+      print(`ok    it answers, and takes no more now: ${failure.message}`);
+      return true;
+    }
     print(`FAIL  ${failure instanceof CheckFailed ? failure.message : "the URL can't be connected to"}`);
     return false;
   } finally {
@@ -143,7 +214,7 @@ async function tryAll(call: () => Promise<Caller>, seen: (what: string) => void)
     const sent = from.send({ type, sessionCode, [name]: payload });
     if ((await to.next(type)) !== sent) throw new CheckFailed(`the ${type} did not arrive byte for byte`);
   }
-  const sdp = `v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\n${"a=check: \u00e9 \u{1f511}\r\n".repeat(100)}`;
+  const sdp = `v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\n${"a=check: \u00e9 \u{1f511}\r\n".repeat(LINES)}`;
   await relayed(initiator, joiner, "offer", "offer", { type: "offer", sdp });
   seen("an offer arrives byte for byte");
   await relayed(joiner, initiator, "answer", "answer", { type: "answer", sdp });

@@ -2,12 +2,13 @@
  * The relay's options, in one table: flag, default, bounds, unit and why; README's table is compared with it by a test.
  * Pure: it reads only what it is given.
  */
+import type { Environment } from "./environment.ts";
 import {
   ConfigError,
   chosenOptions,
-  type Environment,
   helpFor,
   type OptionTable,
+  passedOver,
   readOptions,
   type ValuesOf,
 } from "./options.ts";
@@ -224,14 +225,14 @@ export const OPTIONS = {
   exempt: {
     flag: "--exempt",
     kind: "cidrs",
-    default: "127.0.0.0/8,::1",
+    default: "none",
     what: "addresses free of the limits by address and of rates and quotas; may be repeated",
   },
   origins: {
     flag: "--origin",
     kind: "origins",
     default: "any",
-    what: "the only origins whose pages may connect; may be repeated",
+    what: "the only origins whose pages may connect, as https://example.org or https://*.example.org; may be repeated",
   },
 } as const satisfies OptionTable;
 
@@ -241,10 +242,21 @@ const LEAST_MEMORY_BYTES = 100 * 1_048_576;
 /** The options' values, in the units that their names say. */
 export type Config = ValuesOf<typeof OPTIONS>;
 
+/** The share of the open files that peers may be: the accept loop must never find none left. */
+const FILES_SHARE = 0.9;
+/** Open files for the process itself: its libraries, listeners, what it reads of itself. */
+const OWN_FILES = 50;
+/** Fewer than these can't be introduced to each other. */
+const PAIR = 2;
+/** Limits of open files are set in such steps. */
+const FILES_STEP = 1_024;
+/** Of --max-peers: where /readyz begins to send others elsewhere, unless told. */
+const HIGH_WATER_SHARE = 0.9;
+
 /**
  * Reads the relay's options.
  * @param openFiles the limit of open files of this process, which bounds the number of peers
- * @throws ConfigError as `readOptions` does, and for options that don't go together
+ * @throws ConfigError as `readOptions` does, for options that don't go together, and where not one pair could be served
  */
 export function readConfig(args: readonly string[], env: Environment, openFiles = Number.POSITIVE_INFINITY): Config {
   const config = readOptions(OPTIONS, args, env);
@@ -255,12 +267,15 @@ export function readConfig(args: readonly string[], env: Environment, openFiles 
       `--max-memory "${config.maxMemoryBytes}B" is less than the ${LEAST_MEMORY_BYTES / 1_048_576}MiB that the relay itself needs; 0B leaves it to the relay`,
     );
   const maxPeers = peersFor(config.maxPeers, openFiles);
-  return { ...config, maxPeers, highWater: config.highWater || Math.ceil(maxPeers * 0.9) };
+  return { ...config, maxPeers, highWater: config.highWater || Math.ceil(maxPeers * HIGH_WATER_SHARE) };
 }
 
-/** A tenth of the open files, and some for the process itself, stay free: the accept loop must never find none left. */
 function peersFor(asked: number, openFiles: number): number {
-  const room = Math.max(1, Math.floor(openFiles * 0.9) - 50);
+  const room = Math.floor(openFiles * FILES_SHARE) - OWN_FILES;
+  if (room < PAIR)
+    throw new ConfigError(
+      `a limit of ${openFiles} open files leaves no room for a pair: raise it to ${leastFilesFor(PAIR)} at least, better ${FILES_STEP} (ulimit -n, LimitNOFILE=, docker run --ulimit nofile=)`,
+    );
   if (asked > room)
     throw new ConfigError(
       `--max-peers "${asked}" is more than the ${room} that a limit of ${openFiles} open files allows`,
@@ -268,9 +283,23 @@ function peersFor(asked: number, openFiles: number): number {
   return asked || Math.min(room, Number(OPTIONS.maxPeers.max));
 }
 
-/** The options that differ from their defaults, as flags. */
-export function inForce(args: readonly string[], env: Environment): Record<string, string> {
+function leastFilesFor(peers: number): number {
+  return Math.ceil((peers + OWN_FILES) / FILES_SHARE);
+}
+
+/** A limit of open files under which so many peers are allowed, in steps of 1024. */
+export function openFilesFor(maxPeers: number): number {
+  return Math.ceil(leastFilesFor(maxPeers) / FILES_STEP) * FILES_STEP;
+}
+
+/** The options that were set, as they were written: flags without their dashes. A secret is named by its file. */
+export function givenOptions(args: readonly string[], env: Environment): Record<string, string> {
   return chosenOptions(OPTIONS, args, env);
+}
+
+/** What the operator should know of the environment, in lines that hold no value of it. */
+export function doubtsAbout(env: Environment): string[] {
+  return passedOver(OPTIONS, env).map((name) => `${name} was passed over: Kubernetes has set it for a service`);
 }
 
 /** The table of options as --help prints it. */

@@ -1,7 +1,10 @@
 /**
- * How an error that nobody expected is told: by its class and by the places in this program that it passed, never by
- * its message, which may quote what a peer sent. Pure.
+ * How errors are told. One of the system's: in words for the operator. One that nobody expected: by its class and by the
+ * places in this program that it passed, never by its message, which may quote what a peer sent. Pure.
  */
+
+/** A start that can't be: its message is one line that names the option, the value and the bounds. */
+export class ConfigError extends Error {}
 
 /** As many places as tell two errors apart. */
 const PLACES = 3;
@@ -18,4 +21,24 @@ export function describeFailure(failure: unknown): string {
     : "";
   const places = [...trace.matchAll(/([\w.-]+\.ts:\d+):\d+\)?$/gm)].slice(0, PLACES).map(([, place]) => place);
   return `${failure.constructor.name} at ${places.join(", ") || "an unknown place"}`;
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such file",
+  ENOTDIR: "there is no such file",
+  EISDIR: "it is a folder",
+  EACCES: "not permitted",
+  EPERM: "not permitted",
+  EADDRINUSE: "it is in use",
+  EADDRNOTAVAIL: "this machine has no such address",
+  EAFNOSUPPORT: "this machine has no IPv6",
+  EINVAL: "that is no address",
+  EAGAIN: "that name has no address",
+  EMFILE: "no more files may be opened: raise the limit of open files",
+};
+
+/** @returns why the system refused, in words for the operator */
+export function whyNot(failure: unknown): string {
+  const code = failure instanceof Error && "code" in failure ? String(failure.code) : "unknown";
+  return REASONS[code] ?? `the system says ${code}`;
 }

@@ -154,7 +154,7 @@ export class Metrics implements Events {
   write(
     gauges: Gauges,
     resources: Resources,
-    program: { version: string; bun: string; isLocked: boolean },
+    program: { version: string; bun: string; isLocked: boolean; droppedLines: number },
     tlsSecondsLeft: number | null,
   ): string {
     const { sockets, notJoined, probing, sessions, seatsHeld } = gauges;
@@ -190,6 +190,12 @@ export class Metrics implements Events {
         this.#differences,
       ),
       single("whisper_internal_errors_total", "counter", "Errors that nobody expected.", this.#internalErrors),
+      single(
+        "whisper_log_lines_dropped_total",
+        "counter",
+        "Lines that could not be written at once.",
+        program.droppedLines,
+      ),
       single(
         "whisper_sandbox_locked",
         "gauge",

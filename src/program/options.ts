@@ -1,18 +1,27 @@
 /**
  * How options are written and read: kinds, units, bounds, flags and environment. A program gives its table; help text
- * and the errors of a bad start are made from it, so none of them can drift. Pure: it reads only what it is given.
+ * and the errors of a bad start are made from it, so none of them can drift. Pure: it reads only what it is given, and
+ * no file.
  */
+import { parseArgs } from "node:util";
 import { type Cidr, parseCidr } from "../core/addresses.ts";
+import { type Environment, environmentName, sortEnvironment } from "./environment.ts";
+import { ConfigError } from "./failure.ts";
+import { type NamedOrigin, NoOrigin, readOrigin } from "./origins.ts";
+import { SecretFile } from "./secret.ts";
+
+export { ConfigError } from "./failure.ts";
 
 /** How a value is written; numbers have units, lists are repeated flags or one text with commas. */
 const KINDS = {
   text: "an address to listen on",
   switch: "on or off",
   file: "a file",
+  "secret-file": "a file that holds a secret",
   endpoint: "HOST:PORT, such as 127.0.0.1:9000, or off",
   choice: "",
   cidrs: "an address or a range such as 10.0.0.0/8, or none",
-  origins: "an origin such as https://example.org",
+  origins: "",
   list: "a text, or none",
   count: { "": 1 },
   ms: { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 },
@@ -44,16 +53,15 @@ export interface OtherOption {
 }
 export type Option = NumberOption | ChoiceOption | OtherOption;
 export type OptionTable = Readonly<Record<string, Option>>;
-/** The environment, or as much of it as is given. */
-export type Environment = Readonly<Record<string, string | undefined>>;
 
 interface Values {
   text: string;
   switch: boolean;
   file: string | null;
+  "secret-file": SecretFile | null;
   endpoint: Endpoint | null;
   cidrs: readonly Cidr[];
-  origins: readonly string[];
+  origins: readonly NamedOrigin[];
   list: readonly string[];
   count: number;
   ms: number;
@@ -69,41 +77,72 @@ export type ValuesOf<T extends OptionTable> = {
   [K in keyof T]: T[K] extends ChoiceOption ? T[K]["choices"][number] : Values[Exclude<T[K]["kind"], "choice">];
 };
 
-/** A start that can't be: its message is one line that names the option, the value and the bounds. */
-export class ConfigError extends Error {}
-
-/** The environment variable that sets the option of `flag`: WHISPER_SESSION_TTL for --session-ttl. */
-export function environmentName(flag: string): string {
-  return `WHISPER_${flag.slice(2).toUpperCase().replaceAll("-", "_")}`;
-}
-
 /**
  * Reads the options of `table`; a flag (`--port 80` or `--port=80`) wins over the environment, which wins over the
- * default.
- * @throws ConfigError for an unknown option or a value that is missing, malformed or out of bounds
+ * default. A variable that is set to nothing counts as not set.
+ * @throws ConfigError for an unknown option or variable, or a value that is missing, malformed or out of bounds
  */
 export function readOptions<T extends OptionTable>(table: T, args: readonly string[], env: Environment): ValuesOf<T> {
-  const given = readFlags(table, args);
+  const given = givenOptions(table, args, env);
   const values: Record<string, unknown> = {};
   for (const [key, option] of Object.entries(table)) {
-    const name = environmentName(option.flag);
-    const flagged = given.get(option.flag);
-    const text = flagged ?? env[name] ?? option.default;
-    values[key] = readValue(flagged === undefined && env[name] !== undefined ? name : option.flag, text, option);
+    const { name, text } = given.get(option.flag) ?? { name: option.flag, text: option.default };
+    values[key] = readValue(name, text, option);
   }
   return values as ValuesOf<T>;
 }
 
+/** Variables of these options that others have set to what is no value of theirs; see sortEnvironment. */
+export function passedOver(table: OptionTable, env: Environment): readonly string[] {
+  return sortEnvironment(flagsOf(table), env).passedOver;
+}
+
+function flagsOf(table: OptionTable): string[] {
+  return Object.values(table).map(({ flag }) => flag);
+}
+
+/** What was given for the options, by flag: as it was written, and the name of the flag or variable that says so. */
+function givenOptions(
+  table: OptionTable,
+  args: readonly string[],
+  env: Environment,
+): Map<string, { readonly name: string; readonly text: string }> {
+  const { set, unknown } = sortEnvironment(flagsOf(table), env);
+  for (const [name, nearest] of unknown)
+    throw new ConfigError(`unknown variable ${shown(name)} in the environment; the nearest is ${nearest}`);
+  const flags = readFlags(table, args);
+  const given = new Map<string, { name: string; text: string }>();
+  for (const flag of flagsOf(table)) {
+    const name = environmentName(flag);
+    const [flagged, variable] = [flags.get(flag), set.get(name)];
+    if (flagged !== undefined) given.set(flag, { name: flag, text: flagged });
+    else if (variable !== undefined) given.set(flag, { name, text: variable });
+  }
+  return given;
+}
+
 function readFlags(table: OptionTable, args: readonly string[]): Map<string, string> {
   const options = new Map(Object.values(table).map((option) => [option.flag, option]));
+  const { tokens } = parseArgs({
+    args: [...args],
+    options: Object.fromEntries(
+      [...options.values()].map(({ flag, kind }) => [
+        flag.slice(2),
+        { type: kind === "switch" ? "boolean" : "string" },
+      ]),
+    ),
+    strict: false, // what is unknown or missing is told in words of our own
+    tokens: true,
+  });
   const given = new Map<string, string>();
-  for (let i = 0; i < args.length; i++) {
-    const [, flag = "", , inline] = /^(--?[^=]*)(=(.*))?$/s.exec(args[i] ?? "") ?? [];
-    const option = options.get(flag);
-    if (!option) throw new ConfigError(`unknown option ${shown(args[i] ?? "")}; --help lists them`);
+  for (const token of tokens) {
+    const option = token.kind === "option" ? options.get(token.rawName) : undefined;
+    if (token.kind !== "option" || !option)
+      throw new ConfigError(`unknown option ${shown(args[token.index] ?? "")}; --help lists them`);
+    const { flag } = option;
     const before = given.get(flag);
     if (before !== undefined && separator(option) === null) throw new ConfigError(`${flag} is given twice`);
-    const value = inline ?? (option.kind === "switch" ? "on" : args[++i]);
+    const value = token.value ?? (option.kind === "switch" ? "on" : undefined);
     if (value === undefined) throw new ConfigError(`${flag} needs a value`);
     given.set(flag, before === undefined ? value : `${before}${separator(option)}${value}`);
   }
@@ -125,7 +164,7 @@ function readValue(name: string, text: string, option: Option): unknown {
     ? readNumber(text, option)
     : option.kind === "choice"
       ? option.choices.find((choice) => choice === text)
-      : readOther(text, option);
+      : readOther(name, text, option);
   if (value === undefined) throw new ConfigError(`${name} ${shown(text)} is not ${expected(option)}`);
   return value;
 }
@@ -141,26 +180,39 @@ function quantity(text: string, kind: NumberKind): number {
   return Number(digits) * (new Map(Object.entries(KINDS[kind])).get(unit) ?? Number.NaN);
 }
 
-function readOther(text: string, { kind }: OtherOption): unknown {
-  const items = text.split(",").map((item) => item.trim());
+function readOther(name: string, text: string, { kind }: OtherOption): unknown {
   switch (kind) {
     case "text":
       return text === "" || /\s/.test(text) ? undefined : text;
     case "file":
       return text === "" ? undefined : text === "off" ? null : text;
+    case "secret-file":
+      return text === "" ? undefined : text === "off" ? null : new SecretFile(name, text);
     case "endpoint":
       return text === "off" ? null : readEndpoint(text);
     case "switch":
       return text === "on" || (text === "off" ? false : undefined);
     case "cidrs": {
-      const ranges = text === "none" ? [] : items.map(parseCidr);
+      const ranges = text === "none" ? [] : itemsOf(text).map(parseCidr);
       return ranges.includes(null) ? undefined : ranges;
     }
     case "origins":
-      if (text === "any") return [];
-      return items.every((item) => URL.parse(item)?.origin === item) ? items : undefined;
+      return text === "any" ? [] : readOrigins(name, itemsOf(text));
     case "list":
       return text === "none" ? [] : text.split("\n");
+  }
+}
+
+function itemsOf(text: string): string[] {
+  return text.split(",").map((item) => item.trim());
+}
+
+function readOrigins(name: string, items: readonly string[]): readonly NamedOrigin[] {
+  try {
+    return items.map(readOrigin);
+  } catch (failure) {
+    if (!(failure instanceof NoOrigin)) throw failure;
+    throw new ConfigError(`${name} ${shown(failure.text)} ${failure.message}`);
   }
 }
 
@@ -183,19 +235,15 @@ function shown(text: string): string {
   return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
 }
 
-/** The options of `table` that are set, as flags without their dashes. */
+/** The options of `table` that were set, by flags or the environment, as they were written: flags without their dashes. */
 export function chosenOptions(table: OptionTable, args: readonly string[], env: Environment): Record<string, string> {
-  const given = readFlags(table, args);
-  const chosen = Object.values(table).flatMap(({ flag }): [string, string][] => {
-    const value = given.get(flag) ?? env[environmentName(flag)];
-    return value === undefined ? [] : [[flag.slice(2), value]];
-  });
-  return Object.fromEntries(chosen);
+  const given = givenOptions(table, args, env);
+  return Object.fromEntries([...given].map(([flag, { text }]) => [flag.slice(2), text]));
 }
 
 /** A table of options as --help prints it, with the variables of a program that reads them. */
 export function helpFor(table: OptionTable, hasEnvironment = true): string {
-  const width = Math.max(...Object.values(table).map(({ flag }) => flag.length)) + 2;
+  const width = Math.max(...flagsOf(table).map(({ length }) => length)) + 2;
   return Object.values(table)
     .map((option) => {
       const bounds = isNumber(option) ? `, ${option.min} to ${option.max}` : "";

@@ -3,9 +3,10 @@
  * kernel's filter. Pure:
  * it reads the options and returns text; nothing here knows whether such a program is installed.
  */
-import type { Config } from "./config.ts";
+import { type Config, OPTIONS, openFilesFor } from "./config.ts";
+import { isLoopback, localHosts, localSource } from "./hosts.ts";
 import { nftables } from "./nftables.ts";
-import { ConfigError } from "./options.ts";
+import { ConfigError, type OptionTable } from "./options.ts";
 
 const WRITERS = {
   systemd,
@@ -28,7 +29,7 @@ const PRIVILEGED_PORTS = 1_024;
 
 /**
  * @param what one of WRITERS
- * @param given the options that differ from their defaults, by their names without dashes, as the operator wrote them
+ * @param given the options that were set, by their names without dashes, as the operator wrote them
  * @throws ConfigError where there is no such writer, or the options leave open what it has to write
  */
 export function printed(what: string | undefined, config: Config, given: Readonly<Record<string, string>>): string {
@@ -54,8 +55,8 @@ function systemd(config: Config, given: Readonly<Record<string, string>>): strin
     "[Service]",
     "# Started as soon as it runs; from when on it listens is in its journal.",
     "Type=exec",
-    `ExecStart=${[BINARY, ...flagsOf(config, given)].join(" \\\n  ")}`,
-    ...credentials(config),
+    `ExecStart=${[BINARY, ...flagsOf(given)].join(" \\\n  ")}`,
+    ...credentials(given),
     "Restart=on-failure",
     "RestartSec=5",
     "# 2: an option is wrong. That does not mend itself.",
@@ -64,7 +65,7 @@ function systemd(config: Config, given: Readonly<Record<string, string>>): strin
     `TimeoutStopSec=${Math.ceil(drainMs / 1_000) + STOP_MARGIN_S}`,
     "",
     "# One for each peer; the relay itself takes no more peers than nine tenths of it.",
-    `LimitNOFILE=${openFilesFor(Number(given["max-peers"] ?? 0))}`,
+    `LimitNOFILE=${Number(given["max-peers"] ?? 0) === 0 ? OPEN_FILES : openFilesFor(config.maxPeers)}`,
     "# What is in memory never reaches a disk: no core dump, no swap. Freed memory goes back to the system at once.",
     "LimitCORE=0",
     "MemorySwapMax=0",
@@ -127,13 +128,20 @@ function systemd(config: Config, given: Readonly<Record<string, string>>): strin
   ];
 }
 
-/** The options as the unit's command line has them; the files of TLS become its credentials. */
-function flagsOf({ tlsCert }: Config, given: Readonly<Record<string, string>>): string[] {
+/** The options as the unit's command line has them; files become the unit's credentials. */
+export function flagsOf(given: Readonly<Record<string, string>>, table: OptionTable = OPTIONS): string[] {
+  const files = filesIn(given, table);
   return Object.entries(given).map(([name, value]) =>
-    tlsCert !== null && (name === "tls-cert" || name === "tls-key")
-      ? `--${name}=\${CREDENTIALS_DIRECTORY}/${name}`
-      : quoted(`--${name}=${value}`),
+    name in files ? `--${name}=\${CREDENTIALS_DIRECTORY}/${name}` : quoted(`--${name}=${value}`),
   );
+}
+
+/** The options that name a file to be read at the start. */
+function filesIn(given: Readonly<Record<string, string>>, table: OptionTable): Record<string, string> {
+  const flags = Object.values(table).flatMap(({ flag, kind }) =>
+    kind === "file" || kind === "secret-file" ? [flag.slice(2)] : [],
+  );
+  return Object.fromEntries(Object.entries(given).filter(([name, value]) => flags.includes(name) && value !== "off"));
 }
 
 /** A word of a command line in a unit: % and $ stand for themselves, and white space does not end it. */
@@ -142,30 +150,23 @@ function quoted(word: string): string {
   return /[\s"'\\;]/.test(plain) ? `"${plain}"` : plain;
 }
 
-function credentials({ tlsCert, tlsKey }: Config): string[] {
-  if (tlsCert === null || tlsKey === null) return [];
-  const lines = Object.entries({ "tls-cert": tlsCert, "tls-key": tlsKey }).map(([name, path]) => {
+/** Of a secret, too, only where its file is. */
+export function credentials(given: Readonly<Record<string, string>>, table: OptionTable = OPTIONS): string[] {
+  const lines = Object.entries(filesIn(given, table)).map(([name, path]) => {
     if (!path.startsWith("/") || /[\n\r]/.test(path))
       throw new ConfigError(`--${name} ${JSON.stringify(path)} is not a full path, which a unit needs`);
     return `LoadCredential=${name}:${path.replaceAll("%", "%%")}`;
   });
-  return [
-    "# root reads them at the start, for the relay may not: restart it when the certificate is renewed.",
-    ...lines,
-  ];
-}
-
-/** The limit of open files under which --max-peers is allowed (see readConfig), in steps of 1024. */
-function openFilesFor(maxPeers: number): number {
-  return maxPeers === 0 ? OPEN_FILES : Math.ceil((maxPeers + 50) / 0.9 / 1_024) * 1_024;
+  if (lines.length === 0) return [];
+  return ["# root reads them at the start, for the relay may not: restart it when one of them changes.", ...lines];
 }
 
 /** What the blocks of all proxies have in common. */
 function seenBy(config: Config): { upstream: string; isTls: boolean; idleS: number; hints: string[] } {
   const { host, port, tlsCert, pingIntervalMs } = config;
   if (port === 0) throw new ConfigError('--port "0" is not a port that a proxy could be told');
-  const upstream = `${localHost(host)}:${port}`;
-  const proxy = localHost(host).replace(/^\[(.*)\]$/, "$1");
+  const upstream = `${localHosts(host)[0]}:${port}`;
+  const proxy = localSource(host) ?? "and the address that this proxy connects from";
   const hints = [`# Start the relay with --trust-proxy ${proxy}, or all clients count as one.`];
   if (!isLoopback(host)) hints.push("# Start it with --host 127.0.0.1 too, so that nobody gets around the proxy.");
   const idleS = Math.max(PROXY_IDLE_MIN_S, Math.ceil((3 * pingIntervalMs) / 1_000));
@@ -266,15 +267,4 @@ function haproxy(config: Config): string[] {
     ...(isTls ? [`    # ${TLS_HINT}`] : []),
     `    server relay ${upstream}${isTls ? " ssl verify none" : ""}`,
   ];
-}
-
-/** The address under which this machine reaches a listener on `host`, as it stands in a URL. */
-export function localHost(host: string): string {
-  if (host === "0.0.0.0") return "127.0.0.1";
-  if (host === "::") return "[::1]";
-  return host.includes(":") ? `[${host}]` : host;
-}
-
-function isLoopback(host: string): boolean {
-  return /^127\.\d+\.\d+\.\d+$/.test(host) || host === "::1" || host === "localhost";
 }

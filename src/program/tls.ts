@@ -4,6 +4,7 @@
  */
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { whyNot } from "./failure.ts";
 import { ConfigError } from "./options.ts";
 
 export interface Certificate {
@@ -14,15 +15,6 @@ export interface Certificate {
   readonly startsAt: number;
   readonly expiresAt: number;
 }
-
-/** What follows "can't be read: ", by what the system says. */
-const READ_FAILURES: Record<string, string> = {
-  ENOENT: "there is no such file",
-  ENOTDIR: "there is no such file",
-  EISDIR: "it is a folder",
-  EACCES: "not permitted",
-  EPERM: "not permitted",
-};
 
 /**
  * @param certFile the certificate and its chain, `keyFile` its private key, both PEM
@@ -62,8 +54,7 @@ function readPem(flag: string, file: string): string {
   try {
     return readFileSync(file, "utf8");
   } catch (failure) {
-    const code = failure instanceof Error && "code" in failure ? String(failure.code) : "unknown";
-    throw notUsable(flag, file, `can't be read: ${READ_FAILURES[code] ?? `the system says ${code}`}`);
+    throw notUsable(flag, file, `can't be read: ${whyNot(failure)}`);
   }
 }
 

@@ -202,22 +202,26 @@ describe("the door", () => {
     if (place instanceof Response) return place.status;
     return place === EXEMPT ? "exempt" : "counted";
   }
-  function newDoor(...args: string[]): { door: UpgradePolicy; warnings: string[] } {
+  function newDoor(...args: string[]): { door: UpgradePolicy; table: AddressTable; warnings: string[] } {
     const warnings: string[] = [];
     const limits = readConfig(args, {});
+    const table = newTable(limits);
     const door = new UpgradePolicy(
       limits,
-      newTable(limits),
+      table,
       new Metrics(),
       (line) => warnings.push(line),
       () => false,
     );
-    return { door, warnings };
+    return { door, table, warnings };
   }
   const forwarded = (value: string) => ({ "X-Forwarded-For": value });
 
-  test("exempts the loopback, and counts everyone else", () => {
-    const { door, warnings } = newDoor();
+  test("exempts nobody, unless it is told whom", () => {
+    expect(["127.0.0.1", "::1", "192.0.2.1"].map((from) => knock(newDoor().door, from))).toEqual(
+      Array(3).fill("counted"),
+    );
+    const { door, warnings } = newDoor("--exempt=127.0.0.0/8,::1");
     const seen = ["127.0.0.1", "::1", "::ffff:127.0.0.9", "192.0.2.1", "2001:db8::1", ""].map((from) =>
       knock(door, from),
     );
@@ -226,7 +230,7 @@ describe("the door", () => {
   });
 
   test("does not exempt an address that forwards for others without being trusted, and says so", () => {
-    const { door, warnings } = newDoor();
+    const { door, warnings } = newDoor("--exempt=127.0.0.1");
     expect(knock(door, "127.0.0.1", forwarded("203.0.113.9"))).toBe("counted");
     expect(warnings.length).toBe(1);
     expect(warnings[0]).toContain("--trust-proxy");
@@ -234,12 +238,42 @@ describe("the door", () => {
   });
 
   test("does not exempt a trusted proxy that names nobody, nor whom a stranger names", () => {
-    const { door, warnings } = newDoor("--trust-proxy=127.0.0.1");
+    const { door, warnings } = newDoor("--trust-proxy=127.0.0.1", "--exempt=127.0.0.1");
     expect(knock(door, "127.0.0.1")).toBe("counted"); // as a check on the same machine does
     expect(knock(door, "127.0.0.1", forwarded("unknown"))).toBe("counted");
     expect(knock(door, "127.0.0.1", forwarded("127.0.0.1, 203.0.113.9"))).toBe("counted");
-    expect(knock(door, "203.0.113.9", forwarded("127.0.0.1"))).toBe("counted");
     expect(warnings).toEqual([]);
+    expect(knock(door, "203.0.113.9", forwarded("127.0.0.1"))).toBe("counted");
+    expect(warnings).toEqual([expect.stringContaining("an address that is not trusted sends X-Forwarded-For")]);
+  });
+
+  test("says that a trusted proxy names nobody, once it has more connections than a check", () => {
+    const { door, warnings } = newDoor("--trust-proxy=127.0.0.1");
+    for (let n = 0; n < 3; n++) knock(door, "127.0.0.1");
+    for (let n = 0; n < 9; n++) knock(door, "127.0.0.1", forwarded(`203.0.113.${n}`));
+    expect(warnings).toEqual([]);
+    knock(door, "127.0.0.1");
+    expect(warnings).toEqual([expect.stringContaining("a trusted proxy sends no X-Forwarded-For")]);
+  });
+
+  test("says that exempt addresses have more connections than one may, and counts those that ended out", () => {
+    const { door, table, warnings } = newDoor("--exempt=127.0.0.1", "--max-per-address=5");
+    for (let n = 0; n < 20; n++) {
+      for (let m = 0; m < 5; m++) expect(knock(door, "127.0.0.1")).toBe("exempt");
+      for (let m = 0; m < 5; m++) table.exit(EXEMPT);
+    }
+    expect(warnings).toEqual([]);
+    for (let n = 0; n < 6; n++) knock(door, "127.0.0.1");
+    expect(warnings).toEqual([expect.stringContaining("addresses in --exempt have more connections than")]);
+  });
+
+  test("lets only the pages in that it is told of", () => {
+    const { door } = newDoor("--origin=https://*.example.org", "--origin=tauri://localhost,null");
+    const status = (Origin: string) => knock(door, "192.0.2.1", { Origin });
+    expect(["https://a.example.org", "tauri://localhost", "null"].map(status)).toEqual(Array(3).fill("counted"));
+    expect(["https://example.org", "https://a.example.com", "tauri://localhost:1", ""].map(status)).toEqual(
+      Array(4).fill(403),
+    );
   });
 
   test("counts the clients of a trusted proxy one by one", () => {

@@ -50,7 +50,7 @@ describe.each(["text", "json"])("with --log=%s", (log) => {
   test.each(["fetch", "open", "message", "ping", "close", "timer", "promise"] as const)(
     "an error that quotes a peer is told without the quotation (%s)",
     async (place) => {
-      await using relay = await spawnHooked(program, ...LIMITS, `--log=${log}`);
+      await using relay = await spawnHooked(program, [...LIMITS, `--log=${log}`]);
       await using stage = await openStage(relay, null, false);
       const { alice, bob } = await busyPair(stage);
       const mallory = await busyPair(stage);

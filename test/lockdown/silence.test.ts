@@ -89,7 +89,7 @@ async function live({ args, origin, isTls, patience, isCutShort }: Life): Promis
   for (const path of ["/livez", "/readyz"]) await ask(stage.operator, path);
   await passOn(stage, alice.peer, bob.peer, markedMessage(stage, "offer", code));
   const last = await stage.scrape();
-  if (isCutShort) relay.process.kill("SIGTERM");
+  if (isCutShort) relay.process.kill("SIGINT");
   else alice.peer.say({ type: "leave" });
   const outcome = await ended;
   printed.push(["stdout", outcome.stdout], ["stderr", outcome.stderr]);

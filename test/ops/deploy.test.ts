@@ -7,7 +7,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { isIn, parseAddress, parseCidr } from "../../src/core/addresses.ts";
 import { OPTIONS, readConfig } from "../../src/program/config.ts";
-import { environmentName } from "../../src/program/options.ts";
+import { environmentName } from "../../src/program/environment.ts";
 import { newFolder } from "../support/machines/folder.ts";
 import { pathOf, writeCertificate } from "../support/machines/fronts.ts";
 import { command, ROOT, run, spawnRelay } from "../support/relays/relay.ts";

@@ -59,7 +59,7 @@ describe.each(VARIANTS)("the program (%s)", (variant) => {
     const lines = outcome.stdout.trimEnd().split("\n");
     expect(lines.length).toBe(4);
     expect(lines[0]).toMatch(
-      /^whisper-signaling: version \S+, with host=127.0.0.1 port=0 drain=0s max-peers=\d+ sandbox=on$/,
+      /^whisper-signaling: version \S+, with host=127.0.0.1 port=0 drain=0s exempt=127.0.0.0\/8,::1 max-peers=\d+ sandbox=on$/,
     );
     expect(lines.slice(1)).toEqual(
       [`listening on http://127.0.0.1:${relay.port}`, DRAINING.replace("30", "0"), "stopped"].map(

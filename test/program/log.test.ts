@@ -1,12 +1,23 @@
-import { describe, expect, spyOn, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { Log } from "../../src/program/log.ts";
 
+/** A stream that takes as many lines as it is told to, all unless told. */
+class Stream {
+  readonly lines: string[] = [];
+  room = Number.POSITIVE_INFINITY;
+
+  write(line: string): boolean {
+    if (this.lines.length >= this.room) return false;
+    this.lines.push(line);
+    return true;
+  }
+}
+
 /** What a log prints, on either stream, while `use` uses it. */
-function printed(format: "text" | "json", use: (log: Log) => void): { out: string[]; err: string[] } {
-  using out = spyOn(console, "log").mockImplementation(() => {});
-  using err = spyOn(console, "error").mockImplementation(() => {});
-  use(new Log(format));
-  return { out: out.mock.calls.map(String), err: err.mock.calls.map(String) };
+function printed(format: "text" | "json", use: (log: Log, out: Stream) => void): { out: string[]; err: string[] } {
+  const [out, err] = [new Stream(), new Stream()];
+  use(new Log(format, out, err), out);
+  return { out: out.lines, err: err.lines };
 }
 
 describe("the log", () => {
@@ -29,6 +40,24 @@ describe("the log", () => {
     });
     expect(out[0]).not.toContain("\n");
   });
+
+  test.each(["text", "json"] as const)(
+    "counts the lines that its stream does not take, and says so in the next (%s)",
+    (format) => {
+      const { out, err } = printed(format, (log, stream) => {
+        stream.room = 1;
+        for (const line of ["taken", "lost", "lost too"]) log.say("ready", line);
+        log.warn("on the other stream");
+        expect(log.dropped).toBe(2);
+        stream.room = 3;
+        for (const line of ["after", "later"]) log.say("ready", line);
+        expect(log.dropped).toBe(2);
+      });
+      expect(out.length).toBe(3);
+      expect(out[1]).toContain(format === "text" ? "after lines-dropped-before=2" : '"lines-dropped-before":2');
+      expect([out[2], ...err].join()).not.toContain("lines-dropped");
+    },
+  );
 
   test.each(["text", "json"] as const)("warns once, however often there is reason for it (%s)", (format) => {
     const { out, err } = printed(format, (log) => {

@@ -7,7 +7,7 @@ import { readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { readConfig } from "../../src/program/config.ts";
-import { localHost } from "../../src/program/print.ts";
+import { localHosts } from "../../src/program/hosts.ts";
 import { newFolder } from "../support/machines/folder.ts";
 import {
   FRONT_NAMES,
@@ -175,7 +175,10 @@ describe("the unit", () => {
 describe("a proxy's block", () => {
   test.each([
     [[], "127.0.0.1", "127.0.0.1:8000", true],
-    [["--host=::"], "::1", "[::1]:8000", true],
+    [["--host=::"], "127.0.0.1", "127.0.0.1:8000", true],
+    [["--host=127.1"], "127.0.0.1", "127.0.0.1:8000", false],
+    [["--host=[::1]"], "::1", "[::1]:8000", false],
+    [["--host=localhost"], "127.0.0.1,::1", "localhost:8000", false],
     [["--host=::1", "--port=81"], "::1", "[::1]:81", false],
     [["--host=10.0.0.5"], "10.0.0.5", "10.0.0.5:8000", true],
     [["--host=127.0.0.1"], "127.0.0.1", "127.0.0.1:8000", false],
@@ -186,7 +189,7 @@ describe("a proxy's block", () => {
       expect(block).toContain(upstream);
       expect(block.includes("--host 127.0.0.1 too")).toBe(isOpen);
     }
-    expect(upstream).toStartWith(`${localHost(readConfig(args, {}).host)}:`);
+    expect(upstream).toStartWith(`${localHosts(readConfig(args, {}).host)[0]}:`);
   });
 
   test.each([

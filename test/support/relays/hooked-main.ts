@@ -10,22 +10,31 @@ export type Command =
   | { do: "try"; on: "main" | "worker"; attempt: string; ground: Ground }
   | { do: "calls"; on: "main" | "worker" }
   /** Throws an error with this message the next time that the place is reached; timer and promise: at once. */
-  | { do: "throw"; in: Place; message: string };
+  | { do: "throw"; in: Place; message: string }
+  /** Throws an error of another class, so that each is another line in the log, on the next so many plain requests. */
+  | { do: "fail"; times: number };
 export type Place = "fetch" | "open" | "message" | "ping" | "close" | "timer" | "promise";
 
 const worker = new Worker(new URL("./hooked-worker.ts", import.meta.url).href);
 await answerOf(worker);
 
 const armed = new Map<Place, string>();
+let failures = 0;
 
 /** The function, but it throws once where a test has asked for it. */
 function mined<Args extends unknown[], T>(place: Place, original: (...args: Args) => T): (...args: Args) => T {
   return function (this: unknown, ...args) {
+    if (place === "fetch" && failures > 0) throw new (classOf(failures--))();
     const message = armed.get(place);
     armed.delete(place);
     if (message !== undefined) throw new TypeError(message);
     return original.apply(this, args);
   };
+}
+
+function classOf(number: number): new () => Error {
+  const name = `Failure${number}`;
+  return { [name]: class extends Error {} }[name] ?? Error;
 }
 
 const { serve } = Bun;
@@ -52,6 +61,9 @@ async function obey(command: Command): Promise<unknown> {
       if (command.on === "main") return tryCalls();
       worker.postMessage("calls");
       return answerOf(worker);
+    case "fail":
+      failures = command.times;
+      return "armed";
     case "throw": {
       const error = new TypeError(command.message);
       if (command.in === "promise") void Promise.reject(error);

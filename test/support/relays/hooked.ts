@@ -32,9 +32,12 @@ export async function buildHooked(folder: string): Promise<string> {
   return program;
 }
 
-/** Starts the program that `buildHooked` made, as spawnRelay does. */
-export async function spawnHooked(program: string, ...args: string[]): Promise<HookedRelay> {
-  const relay = await spawnProgram([program, ...args], "pipe");
+/**
+ * Starts the program that `buildHooked` made, as spawnRelay does.
+ * @param stderr a descriptor, where what it prints on standard error is not to be read
+ */
+export async function spawnHooked(program: string, args: readonly string[], stderr?: number): Promise<HookedRelay> {
+  const relay = await spawnProgram([program, ...args], "pipe", stderr);
   const { stdin } = relay.process;
   let asked = 0;
   return {
@@ -63,5 +66,5 @@ export function hookedRelays(): (...args: string[]) => Promise<HookedRelay> {
     program = await buildHooked(folder.path);
   });
   afterAll(() => folder[Symbol.asyncDispose]());
-  return (...args) => spawnHooked(program, ...args);
+  return (...args) => spawnHooked(program, args);
 }

@@ -41,20 +41,27 @@ export async function spawnRelay(variant: Variant, ...args: string[]): Promise<R
   return spawnProgram(command(variant, ...args));
 }
 
+/** How tests start a relay: on a free port of the loopback, from which it takes a crowd unless `--exempt=none` is said. */
+const SETTING = { WHISPER_HOST: "127.0.0.1", WHISPER_PORT: "0", WHISPER_EXEMPT: "127.0.0.0/8,::1" };
+
 /** The same of any program that is a relay. */
-export async function spawnProgram(cmd: readonly string[], stdin: "ignore" | "pipe" = "ignore"): Promise<RunningRelay> {
-  const process = spawn(cmd, { WHISPER_HOST: "127.0.0.1", WHISPER_PORT: "0" }, stdin);
+export async function spawnProgram(
+  cmd: readonly string[],
+  stdin: "ignore" | "pipe" = "ignore",
+  stderr: "pipe" | number = "pipe",
+): Promise<RunningRelay> {
+  const process = spawn(cmd, SETTING, stdin, stderr);
   const stdout = new Output(process.stdout);
-  const stderr = new Output(process.stderr);
+  const errors = new Output(stderr === "pipe" ? process.stderr : undefined);
   const [, port] = (await stdout.until(/listening on \S+:(\d+)/)).map(Number);
-  if (!port) throw new Error(`the relay did not start: ${stdout.text}${stderr.text}`);
+  if (!port) throw new Error(`the relay did not start: ${stdout.text}${errors.text}`);
   const isTls = stdout.text.includes("listening on https:");
   const [, operator] = /listening for the operator on ([^\s"]+)/.exec(stdout.text) ?? [];
   const tls = { rejectUnauthorized: false };
   const get = (path: string) => fetch(`${isTls ? "https" : "http"}://127.0.0.1:${port}${path}`, isTls ? { tls } : {});
   async function ended(): Promise<Outcome> {
-    const [exitCode] = await Promise.all([process.exited, stdout.ended, stderr.ended]);
-    return { exitCode, stdout: stdout.text, stderr: stderr.text };
+    const [exitCode] = await Promise.all([process.exited, stdout.ended, errors.ended]);
+    return { exitCode, stdout: stdout.text, stderr: errors.text };
   }
   return {
     url: `${isTls ? "wss" : "ws"}://127.0.0.1:${port}`,
@@ -86,8 +93,9 @@ export class Output {
   #wake = Promise.withResolvers<void>();
   #isEnded = false;
 
-  constructor(stream: ReadableStream<Uint8Array<ArrayBuffer>>) {
-    this.ended = this.#read(stream);
+  /** @param stream what is printed; undefined where it goes elsewhere */
+  constructor(stream: ReadableStream<Uint8Array<ArrayBuffer>> | undefined) {
+    this.ended = this.#read(stream ?? new Blob([]).stream());
   }
 
   /** Waits until a whole line matches, and returns the match; nothing where the stream ends before. */
@@ -146,7 +154,8 @@ export function spawn(
   cmd: readonly string[],
   env: Record<string, string> = {},
   stdin: "ignore" | "pipe" = "ignore",
+  stderr: "pipe" | number = "pipe",
 ): Process {
   const PATH = process.env["PATH"] ?? "";
-  return Bun.spawn([...cmd], { cwd: ROOT, env: { PATH, ...env }, stdin, stdout: "pipe", stderr: "pipe" });
+  return Bun.spawn([...cmd], { cwd: ROOT, env: { PATH, ...env }, stdin, stdout: "pipe", stderr }) as Process;
 }

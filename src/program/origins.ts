@@ -1,0 +1,78 @@
+/**
+ * Origins as an operator names them: a site, all sites below a domain, an app, or pages that have no origin. Owns which
+ * names can match what a browser sends (RFC 6454, section 7), and refuses the others with the reason. Pure.
+ */
+import type { Origin } from "../core/limits.ts";
+
+export interface NamedOrigin extends Origin {
+  /** One that it matches. */
+  readonly example: string;
+}
+
+/** Why a text is no origin that could match: words that follow it. */
+export class NoOrigin extends Error {
+  readonly text: string;
+
+  constructor(text: string, why: string) {
+    super(why);
+    this.text = text;
+  }
+}
+
+/** What stands in a pattern for one or more whole labels of a name. */
+const ANY_LABELS = "*.";
+/** What a label may hold; a pattern must not match what only looks like a name. */
+const LABELS = /^[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63}){0,126}$/;
+/** Of an app, such as capacitor://localhost: what is no web page has no rules for its name but these. */
+const APP = /^[a-z][a-z0-9+.-]*:\/\/[a-z0-9_.-]+(:\d{1,5})?$/;
+/** Of web pages. */
+const WEB = /^https?:/i;
+/** Apps from files: Electron's, and Android's WebView. */
+const FILES = "file://";
+/** Pages without an origin, of a sandboxed frame for one. Anybody can make such a page. */
+const OPAQUE = "null";
+
+/**
+ * @param text https://example.org, https://*.example.org, capacitor://localhost, file:// or null
+ * @throws NoOrigin where no browser would send what it names
+ */
+export function readOrigin(text: string): NamedOrigin {
+  if (text === OPAQUE || text === FILES) return exactly(text);
+  if (WEB.test(text)) return text.includes("*") ? below(text) : exactly(asSent(text));
+  if (/^wss?:/i.test(text)) throw new NoOrigin(text, "names no page: a page's origin begins with https:// or http://");
+  if (APP.test(text)) return exactly(text);
+  throw new NoOrigin(
+    text,
+    "is not an origin such as https://example.org, https://*.example.org or capacitor://localhost",
+  );
+}
+
+function exactly(text: string): NamedOrigin {
+  return { example: text, matches: (origin) => origin === text };
+}
+
+function below(text: string): NamedOrigin {
+  const [head = "", tail = "", ...more] = text.split(ANY_LABELS);
+  if (more.length > 0 || tail === "" || !/^https?:\/\/$/.test(head))
+    throw new NoOrigin(text, 'has a "*" that is not all before the first dot: it stands for one or more whole labels');
+  asSent(`${head}a.${tail}`, text);
+  const end = `.${tail}`;
+  return {
+    example: `${head}check${end}`,
+    matches: (origin) =>
+      origin.startsWith(head) && origin.endsWith(end) && LABELS.test(origin.slice(head.length, -end.length)),
+  };
+}
+
+/** The origin of a page at this URL. It has to be the text itself, or what would be sent never matches. */
+function asSent(url: string, written = url): string {
+  const origin = URL.parse(url)?.origin;
+  if (origin === undefined || origin === OPAQUE)
+    throw new NoOrigin(written, "is not an origin such as https://example.org");
+  if (origin !== url)
+    throw new NoOrigin(
+      written,
+      `never matches: browsers send ${JSON.stringify(written === url ? origin : origin.replace("//a.", "//*."))}`,
+    );
+  return url;
+}
