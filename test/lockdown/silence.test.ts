@@ -26,6 +26,8 @@ import { command, type Outcome, ROOT, run, spawnProgram, spawnRelay } from "../s
 import { type OpenStage, openStage, type Said } from "../support/relays/stage.ts";
 
 const ORIGIN = "https://chat.example";
+/** It takes a machine short of memory to be counted: program/memory has one. */
+const SHORT_OF_MEMORY = 'whisper_upgrades_total{result="memory"}';
 const WARNING = "an exempt address sends X-Forwarded-For, ";
 
 interface Life {
@@ -134,7 +136,7 @@ describe("in two lives of the binary", () => {
 
   test("every error has been told, and there has been every refusal, close and outcome that is counted", () => {
     const families = /^whisper_(errors|upgrades|closes|messages_relayed|session_outcomes)_total\{/;
-    const rows = [...(pasts[0]?.last.keys() ?? [])].filter((row) => families.test(row));
+    const rows = [...(pasts[0]?.last.keys() ?? [])].filter((row) => families.test(row) && row !== SHORT_OF_MEMORY);
     expect(rows.filter((row) => pasts.every(({ last }) => last.get(row) === 0))).toEqual([]);
     for (const name of Object.keys(ERRORS)) expect(rows).toContain(`whisper_errors_total{error="${name}"}`);
   });
@@ -232,6 +234,6 @@ describe("the search", () => {
       'to a peer, more often than owed: {"type":"answer"',
       "to the operator: sha256 of a session code, in hexadecimal",
     ];
-    for (const leak of planted) expect(leaks.filter((found) => found.startsWith(leak))).not.toEqual([]);
+    expect(planted.filter((leak) => !leaks.some((found) => found.startsWith(leak)))).toEqual([]);
   });
 });

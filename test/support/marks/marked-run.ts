@@ -67,6 +67,8 @@ export const QUICK: readonly Act[] = [
       await passOn(stage, bob.peer, alice.peer, markedMessage(stage, type, code));
     alice.peer.say(markedMessage(stage, "offer", stage.markers.make("a session code that was not joined")));
     await expectText(alice.peer, "wrong-session");
+    alice.peer.say({ ...markedMessage(stage, "offer", code), pairing: 7 });
+    await expectText(alice.peer, "stale");
     alice.peer.say({ type: "join", sessionCode: stage.markers.make("a second session code"), token: alice.token });
     await expectText(alice.peer, "already-joined");
     const again = await enterAndJoin(stage, code, true, alice.token);

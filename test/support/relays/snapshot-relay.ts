@@ -10,7 +10,7 @@ import { startHandRelay } from "./in-process.ts";
 
 const metrics = new Metrics();
 const scrubber = await Scrubber.open(null, (line) => process.stderr.write(line));
-const { relay, clock } = startHandRelay([], { events: metrics });
+const { relay, clock } = startHandRelay(["--exempt=127.0.0.1"], { events: metrics });
 
 process.on("message", async (told: number | string) => {
   if (typeof told === "number") {

@@ -9,7 +9,7 @@ import type { Stage } from "../peers/marked-peer.ts";
 import { openRecorder, type Recorder } from "./recorder.ts";
 import type { RunningRelay } from "./relay.ts";
 
-const JOINED = /\{"type":"joined","token":"([0-9a-f]{32})","expiresInMs":\d+\}/g;
+const JOINED = /\{"type":"joined","token":"([0-9a-f]{32})","expiresInMs":\d+,"opposite":(?:true|false)\}/g;
 
 export interface OpenStage extends Stage, AsyncDisposable {
   /** For peers that choose for themselves what they say: their codes and tokens are noted when they are passed. */
