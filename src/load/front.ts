@@ -1,16 +1,20 @@
 /**
  * The load tester's front door: arguments → plan → run → signals → exit, and the same for its workers, which are this
- * program again. The only file of it that touches process.*.
- * Exit codes: 0 all well, 1 an expectation was not met or nothing could be connected, 2 it was asked for wrongly.
+ * program again. The only file of it that touches process.*. The exit codes are in outcome.ts.
  */
 import { closeSync, openSync } from "node:fs";
+import { cpus } from "node:os";
 import { version } from "../../package.json" with { type: "json" };
 import { ConfigError } from "../program/options.ts";
 import { openFileLimit } from "../program/resources.ts";
 import { type Asked, helpText, isPairs, readAsked } from "./config.ts";
-import { Coordinator, RunFailed } from "./coordinator.ts";
+import { Coordinator } from "./coordinator.ts";
 import { Display } from "./display.ts";
-import { judge, readExpectation } from "./expect.ts";
+import { expectationNames, judge, readExpectation } from "./expect.ts";
+import { hdrText } from "./hdr.ts";
+import { histogramOf } from "./histogram.ts";
+import { meterFor } from "./meter.ts";
+import { EXIT, exitCodeOf } from "./outcome.ts";
 import { reportOf } from "./report.ts";
 import type { Result } from "./result.ts";
 import { summaryOf } from "./summary.ts";
@@ -31,48 +35,73 @@ const COLUMNS = 80;
 export async function front(wire: Wire): Promise<void> {
   const args = process.argv.slice(2);
   if (args[0] === WORKER && process.send) return work(wire);
+  process.stdout.on("error", () => {}); // whoever read it has gone; --json and the exit code tell the rest
   try {
-    if (args.includes("--help")) return print(helpText(NAME, version));
+    if (args.includes("--help") || args.includes("-h") || args[0] === "help")
+      return print(helpText(NAME, version, expectationNames()));
     if (args.includes("--version")) return print(`${NAME} ${version} (Bun ${Bun.version})\n`);
-    process.exit((await run(readAsked(args))) ? 0 : 1);
+    process.exit(await run(readAsked(args, cpus().length)));
   } catch (failure) {
-    if (!(failure instanceof ConfigError) && !(failure instanceof RunFailed)) throw failure;
-    process.stderr.write(`${NAME}: ${failure.message}\n`);
-    process.exit(failure instanceof ConfigError ? 2 : 1);
+    if (!(failure instanceof ConfigError)) throw failure;
+    complain(failure.message);
+    process.exit(EXIT.refused);
   }
 }
 
-/** @returns whether something could be connected, and all was as expected */
-async function run(asked: Asked): Promise<boolean> {
-  const { json, report, expect, pid, scenario, pairs, workers } = asked.plan;
+/** @returns the exit code */
+async function run(asked: Asked): Promise<number> {
+  const { json, report, hdr, expect, scenario, pairs, workers } = asked.plan;
   const expected = expect.map(readExpectation);
-  if (pid && !isThere(pid)) throw new ConfigError(`--pid "${pid}" is not a process of this machine`);
   if (isPairs(scenario) && Math.ceil(pairs / workers) * 2 > mostPeers())
     throw new ConfigError(
       `--pairs "${pairs}" is more than the ${Math.floor(mostPeers() / 2)} for which a worker may open files`,
     );
-  for (const [flag, file] of [
-    ["--json", json],
-    ["--report", report],
-  ] as const)
-    if (file !== null && !isWritable(file)) throw new ConfigError(`${flag} ${JSON.stringify(file)} can't be written`);
+  refuseUnwritable({ "--json": json, "--report": report, "--hdr": hdr && hdrFile(hdr, "connect") });
   const { isTTY, columns } = process.stdout;
   const display = new Display(print, isTTY, columns || COLUMNS);
   const coordinator = new Coordinator(asked, {
     workerCommand: workerCommand(),
     version,
+    meter: await meterFor(asked.plan),
     show: (progress) => display.show(progress),
   });
   interruptOnSignal(coordinator, display);
-  const measured = await coordinator.run().finally(() => display.end());
-  const result: Result = { ...measured, expectations: expected.map((expectation) => judge(expectation, measured)) };
-  print(summaryOf(result));
-  await writeOut("--json", json, () => `${JSON.stringify(result)}\n`);
-  await writeOut("--report", report, () => reportOf(result));
-  return result.peakPeers > 0 && result.expectations.every(({ isMet }) => isMet);
+  const { measured, isBroken } = await coordinator.run().finally(() => display.end());
+  const judged = { ...measured, expectations: expected.map((expectation) => judge(expectation, measured)) };
+  const result: Result = { ...judged, exitCode: exitCodeOf(judged, isBroken) };
+  return await writeAll(result, { json, report, hdr });
 }
 
-/** Whether a file can be written, so that no long run ends in vain. */
+/** Where a result goes; null is nowhere. */
+interface Outputs {
+  readonly json: string | null;
+  readonly report: string | null;
+  readonly hdr: string | null;
+}
+
+/** Prints and writes a result. @returns the exit code: another one where a file could not be written */
+async function writeAll(result: Result, { json, report, hdr }: Outputs): Promise<number> {
+  print(summaryOf(result));
+  const written = [
+    await writeOut("--json", json, () => `${JSON.stringify(result)}\n`),
+    await writeOut("--report", report, () => reportOf(result)),
+  ];
+  if (hdr !== null)
+    for (const [time, data] of Object.entries(result.histograms))
+      written.push(await writeOut("--hdr", hdrFile(hdr, time), () => hdrText(histogramOf(data))));
+  return written.every(Boolean) ? result.exitCode : EXIT.broken;
+}
+
+function hdrFile(prefix: string, time: string): string {
+  return `${prefix}.${time}.hgrm`;
+}
+
+/** @throws ConfigError where a file can't be written, so that no long run ends in vain */
+function refuseUnwritable(files: Readonly<Record<string, string | null>>): void {
+  for (const [flag, file] of Object.entries(files))
+    if (file !== null && !isWritable(file)) throw new ConfigError(`${flag} ${JSON.stringify(file)} can't be written`);
+}
+
 function isWritable(file: string): boolean {
   try {
     closeSync(openSync(file, "a"));
@@ -82,14 +111,20 @@ function isWritable(file: string): boolean {
   }
 }
 
-/** @throws RunFailed where the file can't be written after all, such as on a full disk */
-async function writeOut(flag: string, file: string | null, textOf: () => string): Promise<void> {
-  if (file === null) return;
+/** Says so where the file can't be written after all, such as on a full disk. @returns whether it could */
+async function writeOut(flag: string, file: string | null, textOf: () => string): Promise<boolean> {
+  if (file === null) return true;
   try {
     await Bun.write(file, textOf());
+    return true;
   } catch (failure) {
-    throw new RunFailed(`${flag} ${JSON.stringify(file)}: ${failure instanceof Error ? failure.message : failure}`);
+    complain(`${flag} ${JSON.stringify(file)}: ${failure instanceof Error ? failure.message : failure}`);
+    return false;
   }
+}
+
+function complain(message: string): void {
+  process.stderr.write(`${NAME}: ${message}\n`);
 }
 
 function interruptOnSignal(coordinator: Coordinator, display: Display): void {
@@ -97,7 +132,7 @@ function interruptOnSignal(coordinator: Coordinator, display: Display): void {
   function stop(): void {
     if (isInterrupted) {
       display.end();
-      process.exit(1);
+      process.exit(EXIT.interrupted);
     }
     isInterrupted = true;
     coordinator.interrupt();
@@ -134,14 +169,6 @@ function work(wire: Wire): void {
 /** How many sockets one process may have open. */
 function mostPeers(): number {
   return (openFileLimit() ?? MANY_PEERS) - OWN_FILES;
-}
-
-function isThere(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch (failure) {
-    return failure instanceof Error && "code" in failure && failure.code === "EPERM";
-  }
 }
 
 function print(text: string): void {

@@ -12,6 +12,8 @@ export interface Owner {
   opened(peer: Peer): void;
   /** A text came: `bytes` from `start` to `end`, for the time of the call. */
   text(peer: Peer, bytes: Uint8Array, start: number, end: number): void;
+  /** Something came that is no text: no relay of texts sends that. */
+  damaged(peer: Peer): void;
   /** It ended, and not by `close` or `cut`; `kind` is for counting. Nothing more comes. */
   lost(peer: Peer, kind: string, sentence: string): void;
 }
@@ -106,13 +108,14 @@ export class Peer implements FrameSink {
 
   frame(opcode: number, bytes: Uint8Array, start: number, end: number): boolean {
     if (opcode === OP.text) this.#owner.text(this, bytes, start, end);
+    else if (opcode === OP.binary) this.#owner.damaged(this);
     else if (opcode === OP.ping && this.isAlive) this.send(frame(OP.pong, bytes.subarray(start, end)));
     else if (opcode === OP.close) {
       const code = end - start < 2 ? NO_CODE : ((bytes[start] ?? 0) << 8) | (bytes[start + 1] ?? 0);
       const reason = Buffer.from(bytes.subarray(start + 2, end)).toString();
       this.#lose(`closed:${code}`, `the relay closed with ${code}${reason ? ` (${reason})` : ""}`);
     }
-    return this.#state !== "over";
+    return opcode !== OP.close; // what was read with the last of it is of interest still
   }
 
   broken(why: string): void {
