@@ -15,7 +15,7 @@ import { hdrText } from "./hdr.ts";
 import { histogramOf } from "./histogram.ts";
 import { meterFor } from "./meter.ts";
 import { EXIT, exitCodeOf } from "./outcome.ts";
-import { reportOf } from "./report.ts";
+import { type Library, loadLibrary, reportOf } from "./report.ts";
 import type { Result } from "./result.ts";
 import { summaryOf } from "./summary.ts";
 import type { Wire } from "./wire.ts";
@@ -57,6 +57,7 @@ async function run(asked: Asked): Promise<number> {
       `--pairs "${pairs}" is more than the ${Math.floor(mostPeers() / 2)} for which a worker may open files`,
     );
   refuseUnwritable({ "--json": json, "--report": report, "--hdr": hdr && hdrFile(hdr, "connect") });
+  const library = report === null ? null : await plottingLibrary();
   const { isTTY, columns } = process.stdout;
   const display = new Display(print, isTTY, columns || COLUMNS);
   const coordinator = new Coordinator(asked, {
@@ -69,7 +70,7 @@ async function run(asked: Asked): Promise<number> {
   const { measured, isBroken } = await coordinator.run().finally(() => display.end());
   const judged = { ...measured, expectations: expected.map((expectation) => judge(expectation, measured)) };
   const result: Result = { ...judged, exitCode: exitCodeOf(judged, isBroken) };
-  return await writeAll(result, { json, report, hdr });
+  return await writeAll(result, { json, report, hdr, library });
 }
 
 /** Where a result goes; null is nowhere. */
@@ -77,19 +78,30 @@ interface Outputs {
   readonly json: string | null;
   readonly report: string | null;
   readonly hdr: string | null;
+  /** There where a report is. */
+  readonly library: Library | null;
 }
 
 /** Prints and writes a result. @returns the exit code: another one where a file could not be written */
-async function writeAll(result: Result, { json, report, hdr }: Outputs): Promise<number> {
+async function writeAll(result: Result, { json, report, hdr, library }: Outputs): Promise<number> {
   print(summaryOf(result));
   const written = [
     await writeOut("--json", json, () => `${JSON.stringify(result)}\n`),
-    await writeOut("--report", report, () => reportOf(result)),
+    library === null || (await writeOut("--report", report, () => reportOf(result, library))),
   ];
   if (hdr !== null)
     for (const [time, data] of Object.entries(result.histograms))
       written.push(await writeOut("--hdr", hdrFile(hdr, time), () => hdrText(histogramOf(data))));
   return written.every(Boolean) ? result.exitCode : EXIT.broken;
+}
+
+/** @throws ConfigError where the source runs without it */
+async function plottingLibrary(): Promise<Library> {
+  try {
+    return await loadLibrary();
+  } catch {
+    throw new ConfigError("--report needs the plotting library, which the binary has in it: from source, bun install");
+  }
 }
 
 function hdrFile(prefix: string, time: string): string {
