@@ -361,7 +361,6 @@ Usage:
 
 Scenarios:
 ${scenarios.join("")}
-
 Besides scenarios:
   find SCENARIO URL... [OPTIONS]   the largest rate at which all --expect hold: --from, --repeats, --precision
   merge FILE... [OPTIONS]          one result of several machines' --json: --json, --report, --hdr, --expect
@@ -373,9 +372,7 @@ A name in a URL is looked up for each connection, which an address saves. With w
 Times count from when things were meant to begin; what failed counts as its time-out.
 
 Exit codes, the first that fits:
-${Object.entries(EXIT_MEANINGS)
-  .map(([code, what]) => `  ${code.padEnd(5)}${what}\n`)
-  .join("")}
+${EXIT_MEANINGS.map(([code, what]) => `  ${`${code}`.padEnd(5)}${what}\n`).join("")}
 --expect NAME OP VALUE, without spaces; OP is <, <=, =, >= or >:
 ${expectations}
 Options, and in brackets the default and the bounds:

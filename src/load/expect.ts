@@ -139,7 +139,7 @@ const ERROR_KINDS: readonly (readonly [shape: RegExp, words: string])[] = [
 
 /** All names, with what they are, as lines of help. */
 export function expectationNames(): string {
-  const line = (name: string, what: string) => `  ${name.padEnd(20)}${what}\n`;
+  const line = (name: string, what: string) => `  ${name.padEnd(22)}${what}\n`;
   return [
     line("TIME.pN, .max, .mean", `any percentile, such as .p95 or .p99.9; TIME is one of`),
     ...TIMES.map((time) => line(`  ${time}`, TIME_MEANINGS[time])),

@@ -7,15 +7,17 @@ import { cpus } from "node:os";
 import { version } from "../../package.json" with { type: "json" };
 import { ConfigError } from "../program/options.ts";
 import { openFileLimit } from "../program/resources.ts";
+import { compare, find, merge } from "./commands.ts";
 import { type Asked, helpText, isPairs, readAsked } from "./config.ts";
 import { Coordinator } from "./coordinator.ts";
 import { Display } from "./display.ts";
-import { expectationNames, judge, readExpectation } from "./expect.ts";
+import { type Expectation, expectationNames, judge, readExpectation } from "./expect.ts";
 import { hdrText } from "./hdr.ts";
 import { histogramOf } from "./histogram.ts";
 import { meterFor } from "./meter.ts";
 import { EXIT, exitCodeOf } from "./outcome.ts";
 import { type Library, loadLibrary, reportOf } from "./report.ts";
+import resultSchema from "./result.schema.json" with { type: "json" };
 import type { Result } from "./result.ts";
 import { summaryOf } from "./summary.ts";
 import type { Wire } from "./wire.ts";
@@ -40,7 +42,7 @@ export async function front(wire: Wire): Promise<void> {
     if (args.includes("--help") || args.includes("-h") || args[0] === "help")
       return print(helpText(NAME, version, expectationNames()));
     if (args.includes("--version")) return print(`${NAME} ${version} (Bun ${Bun.version})\n`);
-    process.exit(await run(readAsked(args, cpus().length)));
+    process.exit(await obey(args));
   } catch (failure) {
     if (!(failure instanceof ConfigError)) throw failure;
     complain(failure.message);
@@ -48,16 +50,41 @@ export async function front(wire: Wire): Promise<void> {
   }
 }
 
-/** @returns the exit code */
-async function run(asked: Asked): Promise<number> {
-  const { json, report, hdr, expect, scenario, pairs, workers } = asked.plan;
+/** Does what the first word says. @returns the exit code */
+async function obey(args: readonly string[]): Promise<number> {
+  const [word, ...rest] = args;
+  switch (word) {
+    case "find": {
+      const { text, json, found, exitCode } = await find(rest, { cores: cpus().length, run, say: print });
+      print(text);
+      return (await writeOut("--json", json, () => `${JSON.stringify(found)}\n`)) ? exitCode : EXIT.broken;
+    }
+    case "merge": {
+      const { outputs, result } = await merge(rest);
+      return await writeAll(result, { ...outputs, library: outputs.report === null ? null : await plottingLibrary() });
+    }
+    case "compare":
+      print(await compare(rest));
+      return EXIT.good;
+    case "schema":
+      print(`${JSON.stringify(resultSchema, null, 2)}\n`);
+      return EXIT.good;
+  }
+  const asked = readAsked(args, cpus().length);
+  const { json, report, hdr, expect } = asked.plan;
   const expected = expect.map(readExpectation);
+  refuseUnwritable({ "--json": json, "--report": report, "--hdr": hdr && hdrFile(hdr, "connect") });
+  const library = report === null ? null : await plottingLibrary();
+  return await writeAll(await run(asked, expected), { json, report, hdr, library });
+}
+
+/** Runs it once, and judges it. */
+async function run(asked: Asked, expected: readonly Expectation[]): Promise<Result> {
+  const { scenario, pairs, workers } = asked.plan;
   if (isPairs(scenario) && Math.ceil(pairs / workers) * 2 > mostPeers())
     throw new ConfigError(
       `--pairs "${pairs}" is more than the ${Math.floor(mostPeers() / 2)} for which a worker may open files`,
     );
-  refuseUnwritable({ "--json": json, "--report": report, "--hdr": hdr && hdrFile(hdr, "connect") });
-  const library = report === null ? null : await plottingLibrary();
   const { isTTY, columns } = process.stdout;
   const display = new Display(print, isTTY, columns || COLUMNS);
   const coordinator = new Coordinator(asked, {
@@ -66,11 +93,11 @@ async function run(asked: Asked): Promise<number> {
     meter: await meterFor(asked.plan),
     show: (progress) => display.show(progress),
   });
-  interruptOnSignal(coordinator, display);
+  const forget = interruptOnSignal(coordinator, display);
   const { measured, isBroken } = await coordinator.run().finally(() => display.end());
+  forget();
   const judged = { ...measured, expectations: expected.map((expectation) => judge(expectation, measured)) };
-  const result: Result = { ...judged, exitCode: exitCodeOf(judged, isBroken) };
-  return await writeAll(result, { json, report, hdr, library });
+  return { ...judged, exitCode: exitCodeOf(judged, isBroken) };
 }
 
 /** Where a result goes; null is nowhere. */
@@ -139,7 +166,8 @@ function complain(message: string): void {
   process.stderr.write(`${NAME}: ${message}\n`);
 }
 
-function interruptOnSignal(coordinator: Coordinator, display: Display): void {
+/** @returns what leaves signals alone again */
+function interruptOnSignal(coordinator: Coordinator, display: Display): () => void {
   let isInterrupted = false;
   function stop(): void {
     if (isInterrupted) {
@@ -149,8 +177,11 @@ function interruptOnSignal(coordinator: Coordinator, display: Display): void {
     isInterrupted = true;
     coordinator.interrupt();
   }
-  process.on("SIGINT", stop);
-  process.on("SIGTERM", stop);
+  const signals = ["SIGINT", "SIGTERM"] as const;
+  for (const signal of signals) process.on(signal, stop);
+  return () => {
+    for (const signal of signals) process.off(signal, stop);
+  };
 }
 
 /** This program again, from source or as the binary, whose own files lie in a file system of Bun's. */

@@ -16,16 +16,16 @@ export const EXIT = {
 } as const;
 
 /** What each code means, for help and docs; where several fit, the first in this order is the one. */
-export const EXIT_MEANINGS: Readonly<Record<string, string>> = {
-  [EXIT.refused]: "it was asked for wrongly, and nothing was done",
-  [EXIT.broken]: "the tester itself failed: a worker ended or stood still, or a file could not be written",
-  [EXIT.interrupted]: "it was interrupted, by Ctrl-C or SIGTERM",
-  [EXIT.missed]: "an expectation was not met",
-  [EXIT.nothing]: "nothing was done: no session ended well, no pair became ready, no message arrived",
-  [EXIT.dropped]: "pairs that had been ready were lost, or did not come back after a storm",
-  [EXIT.failed]: "sessions failed, or messages were lost, duplicated, reordered, corrupted or misdelivered",
-  [EXIT.good]: "work was done, and nothing failed but what --expect allows by its name",
-};
+export const EXIT_MEANINGS: readonly (readonly [code: number, what: string])[] = [
+  [EXIT.refused, "it was asked for wrongly, and nothing was done"],
+  [EXIT.broken, "the tester itself failed: a worker ended or stood still, or a file could not be written"],
+  [EXIT.interrupted, "it was interrupted, by Ctrl-C or SIGTERM"],
+  [EXIT.missed, "an expectation was not met"],
+  [EXIT.nothing, "nothing was done: no session ended well, no pair became ready, no message arrived"],
+  [EXIT.dropped, "pairs that had been ready were lost, or did not come back after a storm"],
+  [EXIT.failed, "sessions failed, or messages were lost, duplicated, reordered, corrupted or misdelivered"],
+  [EXIT.good, "work was done, and nothing failed but what --expect allows by its name"],
+];
 
 /** What may be wrong with a message. */
 export const FAULTS = ["lost", "duplicated", "reordered", "corrupted", "misdelivered"] as const satisfies CountName[];

@@ -172,7 +172,7 @@ export class Tally {
 }
 
 /** @param steps how many came back in each step; a step that nobody came back in may be missing */
-function stormOf({ pairs, steps }: { readonly pairs: number; readonly steps: readonly number[] }): Storm {
+export function stormOf({ pairs, steps }: { readonly pairs: number; readonly steps: readonly number[] }): Storm {
   let all = 0;
   const curve = Array.from(steps, (count) => {
     all += count ?? 0;

@@ -88,6 +88,9 @@ const sessionHarm = new Harm<SessionFault>(behaviour.sessionFaults, behaviour.se
 const messageHarm = new Harm<MessageFault>(behaviour.messageFaults, behaviour.messageFaultEvery);
 const slowPassing = new Delay(behaviour.slowMessageMs);
 
+/** The second that goes on. */
+const second = { startMs: 0, upgrades: 0 };
+
 function planted(fault: UpgradeFault | SessionFault | MessageFault): void {
   seen.faults[fault] = (seen.faults[fault] ?? 0) + 1;
 }
@@ -103,6 +106,9 @@ process.stdout.write(`${server.port}\n`);
 function answer(request: Request, server: Server<Place>): Response | undefined | Promise<Response> {
   if (new URL(request.url).pathname === "/seen") return Response.json(seen);
   seen.upgrades++;
+  const nowMs = performance.now();
+  if (nowMs >= second.startMs + 1_000) Object.assign(second, { startMs: nowMs, upgrades: 0 });
+  if (++second.upgrades > 2 * behaviour.mostSessionsASecond) return new Response("", { status: 429 });
   const fault = upgradeHarm.next();
   if (fault) planted(fault);
   if (fault === "refuse") return new Response("", { status: 503 });

@@ -33,6 +33,8 @@ export interface Behaviour {
   /** Every so many-th message meets the next one of these. */
   readonly messageFaults: readonly MessageFault[];
   readonly messageFaultEvery: number;
+  /** Of further upgrades than twice so many a second, each is refused. */
+  readonly mostSessionsASecond: number;
   /** Every so many-th upgrade meets the next one of these. */
   readonly upgradeFaults: readonly UpgradeFault[];
   readonly upgradeFaultEvery: number;
@@ -64,6 +66,7 @@ const HARMLESS: Behaviour = {
   slowMessageEvery: 1_000_000,
   messageFaults: [],
   messageFaultEvery: 1,
+  mostSessionsASecond: 1_000_000,
   upgradeFaults: [],
   upgradeFaultEvery: 1,
   sessionFaults: [],
