@@ -22,7 +22,7 @@ export function shownSpread(spread: Spread | null, write: (value: number) => str
   return least === most ? write(median) : `${write(median)} (${write(least)} to ${write(most)})`;
 }
 
-/** How many times `part` is `whole`; null where either was not measured, or there is nothing to be a multiple of. */
+/** How many times `part` is `whole`; null where either was not measured, or is nothing. */
 export function timesOf(part: number | null, whole: number | null): number | null {
-  return part === null || whole === null || whole <= 0 || part < 0 ? null : part / whole;
+  return part === null || whole === null || whole <= 0 || part <= 0 ? null : part / whole;
 }
