@@ -83,8 +83,8 @@ async function main(args: readonly string[]): Promise<void> {
 /** Of Go and of gorilla/websocket, as Debian packages it. */
 async function goVersion(): Promise<string> {
   const [, go = ""] = /go version go(\S+)/.exec(await run(["go", "version"])) ?? [];
-  const query = ["dpkg-query", "--show", "--showformat=${Version}", "golang-github-gorilla-websocket-dev"];
-  return `Go ${go}, gorilla/websocket ${await run(query).catch(() => "of an unknown version")}`;
+  const status = await run(["dpkg", "--status", "golang-github-gorilla-websocket-dev"]).catch(() => "");
+  return `Go ${go}, gorilla/websocket ${/^Version: (\S+)/m.exec(status)?.[1] ?? "of an unknown version"}`;
 }
 
 /** The servers, beginning with another one in each round. */
