@@ -41,7 +41,8 @@ const NO_CLOSE_FRAME = 1006;
 const NO_CODE = 1005;
 /** With which a kernel refuses to connect where all ports are used up, without and with an address to come from. */
 const NO_PORT = new Set(["EADDRNOTAVAIL", "EADDRINUSE"]);
-const NO_PORT_LEFT = "no port of this machine is left for that (or --source is not its address): see --source in docs/LOAD.md";
+const NO_PORT_LEFT =
+  "no port of this machine is left for that (or --source is not its address): see --source in docs/LOAD.md";
 const CLOSE_NORMALLY = frame(OP.close, Uint8Array.of(1_000 >> 8, 1_000 & 0xff));
 
 export class Peer implements FrameSink {
