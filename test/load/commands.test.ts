@@ -67,7 +67,7 @@ describe("find", () => {
     const { rates, of } = await Bun.file(json).json();
     expect(of).toBe("rate");
     expect(rates[0]).toBeGreaterThanOrEqual(40);
-    expect(rates[0]).toBeLessThanOrEqual(75);
+    expect(rates[0]).toBeLessThan(80);
     expect(stdout).toMatch(/^Largest rate that held: \d+ sessions a second, in 1 repeats\.$/m);
   });
 });
@@ -111,7 +111,7 @@ describe("merge", () => {
     const all = (await Bun.file(files[2]).json()) as Result;
     expect(all).toMatchObject({ counts: { done: 40 }, expectations: [{ isMet: true }] });
     expect(Date.parse(all.startedAt)).toBeGreaterThanOrEqual(Date.parse(startAt));
-    expect(Date.parse(all.startedAt)).toBeLessThan(Date.parse(startAt) + 1_000);
+    expect(Date.parse(all.startedAt)).toBeLessThan(Date.parse(startAt) + 10_000);
     expect(await Bun.file(`${hdr}.session.hgrm`).text()).toContain("#[Max     =");
   });
 

@@ -50,7 +50,7 @@ describe("harm to messages is counted by its kind", () => {
   });
 });
 
-test("what is lost is in the percentiles at its time-out, and not before", async () => {
+test.concurrent("what is lost is in the percentiles at its time-out, and not before", async () => {
   await using fake = await FakeRelay.start({ messageFaults: ["lose"], messageFaultEvery: 4 });
   const { result, stdout } = await load("source", "relay", fake.url, ...TALK);
   expect(result.counts).toMatchObject({ sent: SENT, lost: SENT / 4 });
@@ -59,7 +59,7 @@ test("what is lost is in the percentiles at its time-out, and not before", async
   expect(stdout).toContain(`${SENT / 4} of the ${SENT} times of message are of what failed, and count as the time-out`);
 });
 
-test("what comes after its time-out is late, and was lost", async () => {
+test.concurrent("what comes after its time-out is late, and was lost", async () => {
   await using fake = await FakeRelay.start({ slowMessageMs: 1_100, slowMessageEvery: 5 });
   const { result } = await load("source", "relay", fake.url, ...TALK);
   const late = SENT / 5;
@@ -68,7 +68,7 @@ test("what comes after its time-out is late, and was lost", async () => {
   expect(result.counts).toMatchObject({ duplicated: 0, received: SENT - late });
 });
 
-test("a delay of one pair in two is seen as two delays", async () => {
+test.concurrent("a delay of one pair in two is seen as two delays", async () => {
   await using fake = await FakeRelay.start({ messageMs: 20, slowMessageMs: 300, slowMessageEvery: 2 });
   const { result } = await load("source", "relay", fake.url, "--pairs", "4", "--message-rate", "20", "--duration=1s");
   expect(result.counts).toMatchObject({ sent: 160, received: 160, reordered: 0 });
@@ -77,7 +77,7 @@ test("a delay of one pair in two is seen as two delays", async () => {
   expect(p95 >= 300_000 && p95 < 500_000).toBe(true);
 });
 
-test("in whole sessions too, beside refusals and silence; each session that it spoils fails", async () => {
+test.concurrent("in whole sessions too, beside refusals and silence; each session that it spoils fails", async () => {
   await using fake = await FakeRelay.start({
     ...{ messageFaults: ALL, messageFaultEvery: 23, upgradeFaults: ["refuse"], upgradeFaultEvery: 31 },
     ...{ sessionFaults: ["mute"], sessionFaultEvery: 17 },
