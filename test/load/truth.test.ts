@@ -17,6 +17,9 @@ import { eventually, openFiles } from "../support/machines/outside.ts";
 import { FakeRelay } from "../support/relays/fake-relay.ts";
 import { run, spawnRelay, VARIANTS } from "../support/relays/relay.ts";
 
+/** All the load comes from this machine, faster than one person may. */
+const EXEMPT = ["--exempt", "127.0.0.1"];
+
 describe("known delays are what is reported", () => {
   const READY_MS = 300;
   const MESSAGE_MS = 200;
@@ -249,7 +252,7 @@ describe("what it says and writes", () => {
 
 describe.each(VARIANTS)("against the real relay, both as %s", (variant) => {
   test("the relay counts the same sessions, and holds nothing afterwards", async () => {
-    await using relay = await spawnRelay(variant, "--admin", "127.0.0.1:0");
+    await using relay = await spawnRelay(variant, ...EXEMPT, "--admin", "127.0.0.1:0");
     const before = openFiles(relay.process.pid);
     const { exitCode, result } = await load(variant, "handshake", relay.url, "--sessions", "101", "--workers", "2");
     expect(exitCode).toBe(0);
@@ -269,7 +272,7 @@ describe("against the real relay", () => {
     ["storm", ["--pairs", "20", "--jitter", "100ms"], { done: 20, thrown: 20, returned: 20, stranded: 0 }],
     ["hostile", ["--sessions", "200", "--share", "40"], {}],
   ])("%s: all that is good ends well, and the relay holds nothing afterwards", async (scenario, options, counts) => {
-    await using relay = await spawnRelay("source", "--admin", "127.0.0.1:0");
+    await using relay = await spawnRelay("source", ...EXEMPT, "--admin", "127.0.0.1:0");
     const { pid } = relay.process;
     const before = openFiles(pid);
     const { exitCode, result } = await load("source", scenario, relay.url, ...options, "--pid", String(pid));
@@ -284,9 +287,20 @@ describe("against the real relay", () => {
     expect(await counted(relay, "whisper_sessions")).toEqual({});
   });
 
+  test.each(["--pid-of-port", "--metrics"])("what it spends is found by %s", async (flag) => {
+    await using relay = await spawnRelay("source", ...EXEMPT, "--admin", "127.0.0.1:0");
+    const [, admin] = /listening for the operator on ([^\s"]+)/.exec(relay.stdout.text) ?? [];
+    const value = flag === "--metrics" ? `${admin}/metrics` : `${relay.port}`;
+    const { exitCode, result } = await load("source", "handshake", relay.url, "--sessions", "300", flag, value);
+    expect(exitCode).toBe(EXIT.good);
+    expect(result.troubles).toEqual([]);
+    expect(result.cost?.cpuSeconds).toBeGreaterThan(0);
+    expect(result.cost?.residentBytesPeak).toBeGreaterThan(10_000_000);
+  });
+
   test("a certificate that nobody vouches for needs --insecure", async () => {
     await using authority = await Authority.create();
-    await using relay = await spawnRelay("source", ...(await authority.issue()).args);
+    await using relay = await spawnRelay("source", ...EXEMPT, ...(await authority.issue()).args);
     const args = ["handshake", relay.url, "--sessions", "5"];
     const wary = await load("source", ...args);
     expect(wary.exitCode).toBe(EXIT.nothing);
