@@ -3,6 +3,7 @@
  * turn by turn, so that what disturbed the machine disturbed both. Pure.
  */
 import { ConfigError } from "../program/options.ts";
+import { ASIDE } from "./config.ts";
 import { amount, duration, NOTHING, rate, size } from "./figures.ts";
 import type { Result } from "./result.ts";
 import { shownSpread, spreadOf, timesOf } from "./spread.ts";
@@ -74,6 +75,6 @@ export function differences(results: readonly Result[]): string[] {
   const [a, b] = results;
   const names = [...new Set([...Object.keys(a?.options ?? {}), ...Object.keys(b?.options ?? {})])];
   return names
-    .filter((name) => a?.options[name] !== b?.options[name])
+    .filter((name) => !ASIDE.includes(name) && a?.options[name] !== b?.options[name])
     .map((name) => `${name}: ${a?.options[name] ?? "default"} and ${b?.options[name] ?? "default"}`);
 }

@@ -235,6 +235,9 @@ export const FIND_OPTIONS = {
   },
 } as const satisfies OptionTable;
 
+/** Options that say where results go and how they are judged, and nothing of the load. */
+export const ASIDE = ["json", "report", "hdr", "expect", "start-at", "pid"];
+
 /** The options' values, in the units that their names say. */
 export type Config = ValuesOf<typeof OPTIONS>;
 

@@ -3,6 +3,7 @@
  * worst of them stands for all, and what they don't agree on is said. Pure.
  */
 
+import { ASIDE } from "./config.ts";
 import type { Measured } from "./expect.ts";
 import { Histogram } from "./histogram.ts";
 import { COUNTS, percentilesOf, type Result, type Second, TIMES } from "./result.ts";
@@ -71,7 +72,7 @@ export function merged(results: readonly [Result, ...Result[]]): Measured {
 function differences(results: readonly Result[], apartSeconds: number): string[] {
   const differing = (read: (result: Result) => string) => new Set(results.map(read)).size > 1;
   const names = new Set(results.flatMap(({ options }) => Object.keys(options)));
-  const options = [...names].filter((name) => differing(({ options }) => options[name] ?? ""));
+  const options = [...names].filter((name) => !ASIDE.includes(name) && differing(({ options }) => options[name] ?? ""));
   return [
     ...(apartSeconds > TOGETHER_SECONDS
       ? [`The runs began up to ${apartSeconds.toFixed(1)} s apart, so they did not load the relay together.`]

@@ -1,6 +1,6 @@
 /** What is done with results besides showing them: found, merged, compared, exported; and the schema that they keep to. */
 import { describe, expect, test } from "bun:test";
-import { comparison } from "../../src/load/compare.ts";
+import { comparison, differences } from "../../src/load/compare.ts";
 import { type Step, search } from "../../src/load/find.ts";
 import { hdrText } from "../../src/load/hdr.ts";
 import { Histogram, histogramOf } from "../../src/load/histogram.ts";
@@ -152,6 +152,12 @@ describe("compare", () => {
 
   test("makes no ratio to nothing", () => {
     expect(comparison([withMedian(0), withMedian(5)]).find(({ name }) => name === "median")?.ratio).toBe("–");
+  });
+
+  test("names the options in which the two differ, but not where their results went", () => {
+    const asked = (rate: string, json: string) => ({ ...EMPTY, options: { rate, json } });
+    expect(differences([asked("5", "a.json"), asked("5", "b.json")])).toEqual([]);
+    expect(differences([asked("5", "a.json"), asked("6", "b.json")])).toEqual(["rate: 5 and 6"]);
   });
 
   test("refuses what is not in turns, or not of one kind", () => {
