@@ -42,34 +42,6 @@ describe("find", () => {
     expect((await search(LIMITS, bearing([300, 300, 300]))).isBottleneck).toBe(false);
     expect(await search(LIMITS, async () => null)).toMatchObject({ rates: [], spread: null });
   });
-
-  test("finds it in a relay that refuses above a rate", async () => {
-    await using fake = await FakeRelay.start({ mostSessionsASecond: 60 });
-    await using folder = await newFolder();
-    const json = folder.file("found.json");
-    const options = [
-      "--from",
-      "40",
-      "--repeats",
-      "1",
-      "--precision",
-      "25",
-      "--duration",
-      "1s",
-      "--timeout",
-      "1s",
-      "--expect",
-      "failed=0",
-    ];
-    const command = loadCommand("source", "find", "handshake", fake.url, ...options, "--json", json);
-    const { exitCode, stdout } = await run(command);
-    expect(exitCode).toBe(EXIT.good);
-    const { rates, of } = await Bun.file(json).json();
-    expect(of).toBe("rate");
-    expect(rates[0]).toBeGreaterThanOrEqual(40);
-    expect(rates[0]).toBeLessThan(80);
-    expect(stdout).toMatch(/^Largest rate that held: \d+ sessions a second, in 1 repeats\.$/m);
-  });
 });
 
 describe("merge", () => {

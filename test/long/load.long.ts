@@ -7,12 +7,13 @@ import { SILENCE_MS } from "../../src/load/coordinator.ts";
 import { EXIT } from "../../src/load/outcome.ts";
 import { RETURN_STEP_MS } from "../../src/load/result.ts";
 import { Authority } from "../support/machines/certificates.ts";
+import { newFolder } from "../support/machines/folder.ts";
 import { expectDelay, expectStall, expectWhole } from "../support/machines/load-checks.ts";
-import { isRunning, LoadRun, load } from "../support/machines/load-run.ts";
+import { isRunning, LoadRun, load, loadCommand } from "../support/machines/load-run.ts";
 import { counted } from "../support/machines/metrics.ts";
 import { eventually, measured, openFiles } from "../support/machines/outside.ts";
 import { FakeRelay } from "../support/relays/fake-relay.ts";
-import { spawnRelay, VARIANTS } from "../support/relays/relay.ts";
+import { run, spawnRelay, VARIANTS } from "../support/relays/relay.ts";
 
 /** All the load comes from this machine, faster than one person may. */
 const EXEMPT = ["--exempt", "127.0.0.1"];
@@ -135,7 +136,7 @@ test.each([
 test("a relay that dies is offered as much as before, and each session that it fails is counted", async () => {
   await using fake = await FakeRelay.start();
   await using run = await LoadRun.start("source", "handshake", fake.url, "--rate", "100", "--duration", "4s");
-  await eventually(async () => (await fake.seen()).sessions > 100);
+  await eventually(async () => (await fake.seen()).sessions > 160);
   await fake[Symbol.asyncDispose]();
   const { exitCode, result } = await run.over();
   expect(exitCode).toBe(EXIT.failed);
@@ -263,6 +264,56 @@ test("what waits in the tester itself is measured and shown beside the times", a
   expect(queue.p99).toBeGreaterThan(0);
   expect(queue.p99).toBeLessThanOrEqual(queue.max);
   expect(alone.stdout).toContain("own queue");
+});
+
+/** 5 pairs send 20 messages a second each way for 1 s. */
+const TALK = ["--pairs", "5", "--message-rate", "20", "--duration", "1s", "--timeout", "2s"];
+const SENT = 200;
+
+test("what comes after its time-out is late, and was lost", async () => {
+  await using fake = await FakeRelay.start({ slowMessageMs: 2_300, slowMessageEvery: 5 });
+  const { result } = await load("source", "relay", fake.url, ...TALK);
+  const late = SENT / 5;
+  expect(result.counts.lost).toBe(late);
+  expect(result.counts.late).toBeGreaterThan(late / 4); // those that come before the run ends
+  expect(result.counts).toMatchObject({ duplicated: 0, received: SENT - late });
+});
+
+test("a delay of one pair in two is seen as two delays", async () => {
+  await using fake = await FakeRelay.start({ messageMs: 20, slowMessageMs: 1_000, slowMessageEvery: 2 });
+  const { result } = await load("source", "relay", fake.url, "--pairs", "4", "--message-rate", "20", "--duration=1s");
+  expect(result.counts).toMatchObject({ sent: 160, received: 160, reordered: 0 });
+  const { p50 = 0, p95 = 0 } = result.percentiles.message ?? {};
+  expect(p50 >= 20_000 && p50 < 1_000_000).toBe(true);
+  expect(p95 >= 1_000_000 && p95 < 2_000_000).toBe(true);
+});
+
+test("find finds the largest rate of a relay that refuses above a rate", async () => {
+  await using fake = await FakeRelay.start({ mostSessionsASecond: 60 });
+  await using folder = await newFolder();
+  const json = folder.file("found.json");
+  const options = [
+    "--from",
+    "40",
+    "--repeats",
+    "1",
+    "--precision",
+    "25",
+    "--duration",
+    "1s",
+    "--timeout",
+    "1s",
+    "--expect",
+    "failed=0",
+  ];
+  const command = loadCommand("source", "find", "handshake", fake.url, ...options, "--json", json);
+  const { exitCode, stdout } = await run(command);
+  expect(exitCode).toBe(EXIT.good);
+  const { rates, of } = await Bun.file(json).json();
+  expect(of).toBe("rate");
+  expect(rates[0]).toBeGreaterThanOrEqual(40);
+  expect(rates[0]).toBeLessThan(80);
+  expect(stdout).toMatch(/^Largest rate that held: \d+ sessions a second, in 1 repeats\.$/m);
 });
 
 test("a header goes along with every upgrade", async () => {
