@@ -55,7 +55,7 @@ const IDLE_SECONDS = 3;
 export function measurements({ seconds, growth }: Extent): Measurement[] {
   const warm = { isTls: false, warmUpSeconds: WARM_UP_SECONDS };
   const lasting = (...args: string[]) => [...args, "--duration", `${seconds}s`];
-  const many = lasting("handshake", "--concurrency", `${CONCURRENCY}`);
+  const many = lasting("handshake", "--concurrency", `${CONCURRENCY}`, "--trickle", "off");
   const talk = (pairs: number, rate: number) => lasting("relay", "--pairs", `${pairs}`, "--message-rate", `${rate}`);
   return [
     { name: NAMES.sessions, args: many, ...warm },

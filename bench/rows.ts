@@ -101,7 +101,12 @@ export function generatorOf(samples: readonly Sample[]): Row[] {
     const label = `${measurement}, late by (99th percentile)`;
     return { measurement, label, better: "less", write: duration, of: ({ generator }) => generator.lag };
   };
-  return rowsOf(samples, [...names.map(load), ...[NAMES.times, NAMES.messages].map(lag)]);
+  const queue = (measurement: string): Figure => {
+    const label = `${measurement}, own queue (99th percentile)`;
+    return { measurement, label, better: "less", write: duration, of: ({ generator }) => generator.queue.p99 };
+  };
+  const timed = [NAMES.times, NAMES.messages];
+  return rowsOf(samples, [...names.map(load), ...timed.map(lag), ...timed.map(queue)]);
 }
 
 function cpuPerMessage(measurement: string, label: string): Figure {

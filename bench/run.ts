@@ -15,7 +15,7 @@ import { type Certificate, newCertificate } from "./certificate.ts";
 import { run } from "./command.ts";
 import { type Extent, type Measurement, measurements, type Sample } from "./measurements.ts";
 import { pageWith, tablesOf } from "./page.ts";
-import { SERVERS, type ServerName, start } from "./servers.ts";
+import { prepared, SERVERS, type ServerName, start } from "./servers.ts";
 
 const OPTIONS = {
   rounds: {
@@ -39,7 +39,7 @@ const OPTIONS = {
     flag: "--quick",
     kind: "switch",
     default: "off",
-    what: "one round of short runs in place of both, printed only: a first look in two minutes",
+    what: "one round of short runs in place of both, printed only: a first look in three minutes",
   },
 } as const satisfies OptionTable;
 
@@ -57,27 +57,38 @@ async function main(args: readonly string[]): Promise<void> {
   const { rounds, seconds, growth } = quick ? QUICK : { ...asked, growth: GROWTH };
   await run(["npm", "ci", "--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts"], import.meta.dir);
 
+  const missing: string[] = [];
+  const servers = await prepared((title, why) => {
+    missing.push(`${title} was not measured: ${why}`);
+    say(missing.at(-1) ?? "");
+  });
   const plan = measurements({ seconds, growth });
   const samples: Sample[] = [];
   await using certificate = await newCertificate();
   for (let round = 0; round < rounds; round++)
     for (const measurement of plan)
-      for (const server of inTurn(round)) {
+      for (const server of inTurn(servers, round)) {
         say(`round ${round + 1} of ${rounds}, ${measurement.name}: ${SERVERS[server].title}`);
         const result = await measured(server, measurement, workers, certificate);
         samples.push({ server, measurement: measurement.name, round, result });
       }
   await Bun.write(RESULTS, JSON.stringify(samples));
 
-  const nodeVersion = await run(["node", "--version"]);
-  const tables = tablesOf(samples, { rounds, seconds, growth, nodeVersion: nodeVersion.trim() });
+  const versions = { node: await run(["node", "--version"]), go: servers.includes("go") ? await goVersion() : null };
+  const tables = tablesOf(samples, { rounds, seconds, growth, servers, missing, versions });
   process.stdout.write(`${Object.values(tables).join("\n\n")}\n`);
   if (!quick) await Bun.write(DOCS, pageWith(await Bun.file(DOCS).text(), tables));
 }
 
+/** Of Go and of gorilla/websocket, as Debian packages it. */
+async function goVersion(): Promise<string> {
+  const [, go = ""] = /go version go(\S+)/.exec(await run(["go", "version"])) ?? [];
+  const status = await run(["dpkg", "--status", "golang-github-gorilla-websocket-dev"]).catch(() => "");
+  return `Go ${go}, gorilla/websocket ${/^Version: (\S+)/m.exec(status)?.[1] ?? "of an unknown version"}`;
+}
+
 /** The servers, beginning with another one in each round. */
-function inTurn(round: number): ServerName[] {
-  const names = Object.keys(SERVERS) as ServerName[];
+function inTurn(names: readonly ServerName[], round: number): ServerName[] {
   const first = round % names.length;
   return [...names.slice(first), ...names.slice(0, first)];
 }

@@ -1,9 +1,11 @@
 /**
- * What is measured: the relay's binary and the two baselines, each started as a single process on a free port of the
+ * What is measured: the relay's binary and the baselines, each started as a single process on a free port of the
  * loopback, with or without TLS.
  */
+import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Certificate } from "./certificate.ts";
+import { run } from "./command.ts";
 
 const ROOT = resolve(import.meta.dir, "..");
 
@@ -14,17 +16,42 @@ interface Server {
   readonly tls: readonly [cert: string, key: string];
   /** The load tester that speaks its wire. */
   readonly load: string;
+  /** Makes its program, where that has to be made. @returns why it can't be, or null */
+  readonly prepare?: () => Promise<string | null>;
 }
 
+/** Where Debian's golang-github-gorilla-websocket-dev puts it, for a Go without modules. */
+const GOPATH = "/usr/share/gocode";
+const GORILLA = "src/github.com/gorilla/websocket";
+const GO_RELAY = join(ROOT, "dist/bench-go-relay");
+
+async function buildGo(): Promise<string | null> {
+  if (Bun.which("go") === null) return "there is no go (Debian: golang-go)";
+  if (!existsSync(join(GOPATH, GORILLA)))
+    return `there is no ${GORILLA} in ${GOPATH} (Debian: golang-github-gorilla-websocket-dev)`;
+  const env = ["env", `GOPATH=${GOPATH}`, "GO111MODULE=off", "CGO_ENABLED=0"];
+  await run([...env, "go", "build", "-o", GO_RELAY, "."], join(import.meta.dir, "go"));
+  return null;
+}
+
+/** The load comes from one address, faster than one person may. */
+const EXEMPT = ["--exempt", "127.0.0.1"];
 const LOAD = join(ROOT, "src/load/main.ts");
 
-/** The relay first: the others are held against it. */
+/** The relay first: the others are held against it, the hardest rival first. */
 export const SERVERS = {
   relay: {
     title: "whisper-signaling",
-    command: [join(ROOT, "dist/whisper-signaling"), "--host", "127.0.0.1", "--port", "0"],
+    command: [join(ROOT, "dist/whisper-signaling"), "--host", "127.0.0.1", "--port", "0", ...EXEMPT],
     tls: ["WHISPER_TLS_CERT", "WHISPER_TLS_KEY"],
     load: LOAD,
+  },
+  go: {
+    title: "Go, gorilla/websocket",
+    command: [GO_RELAY],
+    tls: ["TLS_CERT", "TLS_KEY"],
+    load: LOAD,
+    prepare: buildGo,
   },
   ws: {
     title: "`ws` on Node.js",
@@ -40,6 +67,17 @@ export const SERVERS = {
   },
 } as const satisfies Record<string, Server>;
 export type ServerName = keyof typeof SERVERS;
+
+/** Those that can be measured here. @param missing is told of each other one, and why */
+export async function prepared(missing: (title: string, why: string) => void): Promise<ServerName[]> {
+  const names: ServerName[] = [];
+  for (const [name, server] of Object.entries(SERVERS) as [ServerName, Server][]) {
+    const why = (await server.prepare?.()) ?? null;
+    if (why === null) names.push(name);
+    else missing(server.title, why);
+  }
+  return names;
+}
 
 export interface Running extends AsyncDisposable {
   /** Where peers connect: `ws:` or `wss:`. */

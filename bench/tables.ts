@@ -3,6 +3,7 @@
  * the median of all rounds with the least and the most. Knows nothing of what the figures mean. Pure.
  */
 import { amount, NOTHING } from "../src/load/figures.ts";
+import { shownSpread, spreadOf, timesOf } from "../src/load/spread.ts";
 
 /** Names of what is compared, with the titles of their columns. The first is the one that the others are held against. */
 export type Columns = Readonly<Record<string, string>>;
@@ -16,20 +17,13 @@ export interface Row {
   readonly values: Readonly<Record<string, readonly (number | null)[]>>;
 }
 
-/** How a column's rounds went: `least` and `most` are those of single rounds. */
-interface Spread {
-  readonly median: number;
-  readonly least: number;
-  readonly most: number;
-}
-
 /** The figures as they were measured, a row each. */
 export function figureTable(columns: Columns, rows: readonly Row[]): string {
   return table(
     ["", ...Object.values(columns)],
     rows.map(({ label, write, values }) => [
       label,
-      ...Object.keys(columns).map((column) => shown(spreadOf(values[column] ?? []), write)),
+      ...Object.keys(columns).map((column) => shownSpread(spreadOf(values[column] ?? []), write, NOTHING)),
     ]),
   );
 }
@@ -39,7 +33,10 @@ export function ratioTable(columns: Columns, rows: readonly Row[]): string {
   const others = Object.keys(columns).slice(1);
   return table(
     ["", ...others.map((other) => `than ${columns[other]}`)],
-    rows.map((row) => [row.label, ...others.map((other) => shown(spreadOf(ratios(columns, row, other)), amount))]),
+    rows.map((row) => [
+      row.label,
+      ...others.map((other) => shownSpread(spreadOf(ratios(columns, row, other)), amount, NOTHING)),
+    ]),
   );
 }
 
@@ -50,7 +47,9 @@ export function notAhead(columns: Columns, rows: readonly Row[]): string {
     const verdicts = others.flatMap((other) => {
       const spread = spreadOf(ratios(columns, row, other));
       if (spread === null || spread.least > 1) return [];
-      return [`${spread.most < 1 ? "worse than" : "not told apart from"} ${columns[other]}, ${shown(spread, amount)}`];
+      return [
+        `${spread.most < 1 ? "worse than" : "not told apart from"} ${columns[other]}, ${shownSpread(spread, amount, NOTHING)}`,
+      ];
     });
     return verdicts.length > 0 ? [`- ${row.label}: ${verdicts.join("; ")}`] : [];
   });
@@ -71,23 +70,8 @@ function ratios(columns: Columns, { better, values }: Row, other: string): (numb
   const own = values[Object.keys(columns)[0] ?? ""] ?? [];
   return own.map((value, round) => {
     const theirs = values[other]?.[round] ?? null;
-    if (value === null || theirs === null) return null;
-    return better === "more" ? value / theirs : theirs / value;
+    return better === "more" ? timesOf(value, theirs) : timesOf(theirs, value);
   });
-}
-
-function spreadOf(values: readonly (number | null)[]): Spread | null {
-  const sorted = values.filter((value) => value !== null).sort((a, b) => a - b);
-  const middle = sorted.slice(Math.ceil(sorted.length / 2) - 1, Math.floor(sorted.length / 2) + 1);
-  const [least, most] = [sorted[0], sorted.at(-1)];
-  if (least === undefined || most === undefined) return null;
-  return { median: middle.reduce((sum, value) => sum + value) / middle.length, least, most };
-}
-
-function shown(spread: Spread | null, write: (value: number) => string): string {
-  if (spread === null) return NOTHING;
-  const { median, least, most } = spread;
-  return least === most ? write(median) : `${write(median)} (${write(least)} to ${write(most)})`;
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {

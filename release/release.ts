@@ -1,6 +1,6 @@
 /**
- * Makes a release in dist/release: one binary for each target, SHA256SUMS and sbom.cdx.json. Run by `bun run release`.
- * Each binary is built by package.json's own `build`, a second time from a copy in another folder, which must give the
+ * Makes a release in dist/release: relay and load tester for each target, SHA256SUMS and sbom.cdx.json. Run by `bun run
+ * release`. Each binary is built by package.json's own `build` or `build:load`, a second time from a copy in another folder, which must give the
  * same bytes; and it is started and checked where this machine can run it. It signs and publishes nothing.
  *
  *   bun run release [--only TARGET[,TARGET…]]
@@ -61,10 +61,19 @@ const FORMATS = [
 ];
 const HEAD_BYTES = 4_096;
 
+/** What is released: the name of each program's files, and the script that builds it. */
+const PROGRAMS = [
+  { name: packageJson.name, script: "build", isRelay: true },
+  { name: "whisper-load", script: "build:load", isRelay: false },
+] as const;
+type Program = (typeof PROGRAMS)[number];
+/** Libraries that are in a binary: in the load tester's, whose reports they draw. */
+const COMPILED_IN = ["uplot"] as const satisfies (keyof typeof packageJson.devDependencies)[];
+
 const ROOT = resolve(import.meta.dir, "..");
 const RELEASE = join(ROOT, "dist/release");
-/** All that a build reads: the same that the Dockerfile copies. */
-const SOURCES = ["package.json", "src"];
+/** All that a build reads: what the Dockerfile copies, and for the load tester its libraries. */
+const SOURCES = ["package.json", "src", ...COMPILED_IN.map((library) => `node_modules/${library}`)];
 /** Where Debian's libc6-arm64-cross keeps what qemu needs to find for arm64. */
 const SYSROOTS = ["/", "/usr/aarch64-linux-gnu"];
 /** The longest that one command may take, in ms. A start takes a second in an emulator; a build may fetch a runtime. */
@@ -86,20 +95,25 @@ interface Built {
 
 async function release(args: readonly string[]): Promise<void> {
   const names = chosen(args);
-  const { name, version, engines } = packageJson;
+  const { version, engines } = packageJson;
   if (Bun.version !== engines.bun)
     throw new Refusal(`package.json asks for Bun ${engines.bun}, and this is ${Bun.version}: other bytes`);
+
+  for (const source of SOURCES)
+    if (!existsSync(join(ROOT, source))) throw new Refusal(`there is no ${source}: bun install --frozen-lockfile`);
 
   await rm(RELEASE, { recursive: true, force: true });
   await mkdir(RELEASE, { recursive: true });
   const built: Built[] = [];
-  const table = [["target", "size", "how it was checked"]];
-  for (const [target, what] of Object.entries(TARGETS).filter(([target]) => names.has(target))) {
-    const file = `${name}-${version}-${target}${what.platform === "win32" ? ".exe" : ""}`;
-    const binary = await buildTwice(what, file);
-    built.push(binary);
-    table.push([target, `${(binary.bytes / 2 ** 20).toFixed(1)} MiB`, `same bytes twice; ${await tried(what, file)}`]);
-  }
+  const table = [["program", "target", "size", "how it was checked"]];
+  for (const [target, what] of Object.entries(TARGETS).filter(([target]) => names.has(target)))
+    for (const program of PROGRAMS) {
+      const file = `${program.name}-${version}-${target}${what.platform === "win32" ? ".exe" : ""}`;
+      const binary = await buildTwice(program, what, file);
+      built.push(binary);
+      const size = `${(binary.bytes / 2 ** 20).toFixed(1)} MiB`;
+      table.push([program.name, target, size, `same bytes twice; ${await tried(program, what, file)}`]);
+    }
 
   const sbom = `${JSON.stringify(billOfMaterials(built), null, 2)}\n`;
   await Bun.write(join(RELEASE, "sbom.cdx.json"), sbom);
@@ -123,27 +137,27 @@ function chosen(args: readonly string[]): Set<string> {
 }
 
 /** Builds into the release, then from a copy elsewhere; what depends on its folder is no release. */
-async function buildTwice(target: Target, file: string): Promise<Built> {
+async function buildTwice(program: Program, target: Target, file: string): Promise<Built> {
   const path = join(RELEASE, file);
-  await build(ROOT, target, path);
+  await build(ROOT, program, target, path);
   await rm(`${path}.map`); // the binary carries its own: stack traces name the source without this one
   await using copy = await temporaryFolder();
   for (const source of SOURCES) await cp(join(ROOT, source), join(copy.path, source), { recursive: true });
   const again = join(copy.path, "dist", file); // of the same name, for that is in the bytes
-  await build(copy.path, target, again);
+  await build(copy.path, program, target, again);
   const [sha256, other] = await Promise.all([sha256Of(path), sha256Of(again)]);
   if (sha256 !== other) throw new Refusal(`${file} is not reproducible: built in another folder, its bytes differ`);
   return { file, bytes: Bun.file(path).size, sha256 };
 }
 
-async function build(folder: string, target: Target, outfile: string): Promise<void> {
-  const script = [process.execPath, "run", "--cwd", folder, "build"];
+async function build(folder: string, { script: name }: Program, target: Target, outfile: string): Promise<void> {
+  const script = [process.execPath, "run", "--cwd", folder, name];
   const { exitCode, output } = await run([...script, "--target", target.bun, "--outfile", outfile], process.env);
   if (exitCode !== 0 || !existsSync(outfile)) throw new Refusal(`can't build for ${target.bun}: ${lastLine(output)}`);
 }
 
 /** Looks at the header, and starts the binary if this machine can. Says what was done. */
-async function tried(target: Target, file: string): Promise<string> {
+async function tried({ name, isRelay }: Program, target: Target, file: string): Promise<string> {
   const path = join(RELEASE, file);
   const kind = await kindOf(path);
   if (kind !== target.kind) throw new Refusal(`${file} should be ${target.kind}, and its header says ${kind}`);
@@ -154,9 +168,10 @@ async function tried(target: Target, file: string): Promise<string> {
   const said = await run([...command, "--version"]);
   const missing = /Error loading shared library (\S+?):/.exec(said.output)?.[1];
   if (missing !== undefined) return `${kind} by its header, not started: no ${missing} for musl here`;
-  const { name, version } = packageJson;
+  const { version } = packageJson;
   if (said.exitCode !== 0 || said.output !== `${name} ${version} (Bun ${Bun.version})\n`)
     throw new Refusal(`${file} --version says: ${lastLine(said.output)}`);
+  if (!isRelay) return launcher.length === 0 ? "started" : "started in qemu";
   await startAndCheck(command, file);
   return `${launcher.length === 0 ? "started" : "started in qemu"}, check passed, stopped`;
 }
@@ -240,11 +255,16 @@ function billOfMaterials(built: readonly Built[]): object {
         licenses: [{ license: { id: "MIT" } }],
         externalReferences: [{ type: "license", url: "https://bun.com/docs/project/license" }],
       },
-      ...Object.entries(devDependencies).map(([tool, version]) => ({
-        ...{ type: "library", "bom-ref": purl(tool, version), name: tool, version, scope: "excluded" },
-        purl: purl(tool, version),
-        description: "checks or tests the source; nothing of it is in a binary",
-      })),
+      ...Object.entries(devDependencies).map(([tool, version]) => {
+        const isInside = COMPILED_IN.some((library) => library === tool);
+        return {
+          ...{ type: "library", "bom-ref": purl(tool, version), name: tool, version },
+          ...{ scope: isInside ? "required" : "excluded", purl: purl(tool, version) },
+          description: isInside
+            ? "draws the load tester's reports, in its binary only"
+            : "checks or tests the source; nothing of it is in a binary",
+        };
+      }),
     ],
     dependencies: [
       { ref: app, dependsOn: [bun] },
@@ -286,8 +306,8 @@ function lastLine(text: string): string {
 
 function inColumns(rows: readonly string[][]): string {
   const width = (column: number) => Math.max(...rows.map((row) => row[column]?.length ?? 0));
-  const lines = rows.map(([target = "", size = "", how = ""]) =>
-    `${target.padEnd(width(0))}  ${size.padStart(width(1))}  ${how}`.trimEnd(),
+  const lines = rows.map(([program = "", target = "", size = "", how = ""]) =>
+    `${program.padEnd(width(0))}  ${target.padEnd(width(1))}  ${size.padStart(width(2))}  ${how}`.trimEnd(),
   );
   return lines.join("\n");
 }

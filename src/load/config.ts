@@ -2,6 +2,7 @@
  * What the load tester is asked to do: its scenarios and options in one table, read into a plan that its workers
  * understand. Pure: it reads only what it is given.
  */
+import { isIP } from "node:net";
 import {
   ConfigError,
   chosenOptions,
@@ -10,7 +11,9 @@ import {
   readOptions,
   type ValuesOf,
 } from "../program/options.ts";
+import { EXIT_MEANINGS } from "./outcome.ts";
 import type { TimeName } from "./result.ts";
+import { LEAST_MESSAGE } from "./wire.ts";
 
 export const SCENARIOS = {
   handshake: { main: "session", what: "whole sessions, one after another: connect, join, offer, answer, candidates" },
@@ -50,7 +53,7 @@ export const OPTIONS = {
     default: "0",
     min: "0",
     max: "1000000000",
-    what: "sessions in all, however long that takes; 0: as many as --duration leaves room for",
+    what: "sessions in all, as long as some end well; 0: as many as --duration leaves room for",
   },
   durationMs: {
     flag: "--duration",
@@ -74,13 +77,13 @@ export const OPTIONS = {
     default: "10s",
     min: "10ms",
     max: "10m",
-    what: "a session that is not over (a pair that is not ready) so long after its intended start has failed",
+    what: "what is not over (a pair not ready, a message not there) so long after it was meant to begin has failed",
   },
   sdpBytes: {
     flag: "--sdp",
     kind: "bytes",
     default: "572B",
-    min: "100B",
+    min: LEAST_MESSAGE,
     max: "1MiB",
     what: "size of an offer and of an answer",
   },
@@ -92,11 +95,18 @@ export const OPTIONS = {
     max: "1000",
     what: "candidates that each peer sends",
   },
+  trickle: {
+    flag: "--trickle",
+    kind: "choice",
+    choices: ["on", "off"],
+    default: "on",
+    what: "whether candidates come by and by, as browsers find them, or all at once with their offer or answer",
+  },
   candidateBytes: {
     flag: "--candidate",
     kind: "bytes",
     default: "241B",
-    min: "120B",
+    min: LEAST_MESSAGE,
     max: "1MiB",
     what: "size of a candidate",
   },
@@ -120,7 +130,7 @@ export const OPTIONS = {
     flag: "--size",
     kind: "bytes",
     default: "256B",
-    min: "120B",
+    min: LEAST_MESSAGE,
     max: "1MiB",
     what: "relay: size of a message",
   },
@@ -144,10 +154,10 @@ export const OPTIONS = {
   workers: {
     flag: "--workers",
     kind: "count",
-    default: "1",
-    min: "1",
+    default: "0",
+    min: "0",
     max: "256",
-    what: "processes that make the load; each keeps at most one core busy",
+    what: "processes that make the load, each on at most one core; auto or 0: as many as the load and the cores ask for",
   },
   source: {
     flag: "--source",
@@ -175,15 +185,58 @@ export const OPTIONS = {
     max: "4194304",
     what: "the relay's process on this machine: what it spends is measured; 0: none",
   },
+  pidOfPort: {
+    flag: "--pid-of-port",
+    kind: "count",
+    default: "0",
+    min: "0",
+    max: "65535",
+    what: "the same of the process that listens on this port of this machine; 0: none",
+  },
+  metrics: {
+    flag: "--metrics",
+    kind: "text",
+    default: "off",
+    what: "the URL of a relay's metrics, wherever it runs: what it says that it spends is measured",
+  },
+  startAt: {
+    flag: "--start-at",
+    kind: "text",
+    default: "now",
+    what: "when to begin, such as 2026-01-02T03:04:05Z: for several machines at once, whose results are then merged",
+  },
   expect: {
     flag: "--expect",
     kind: "list",
     default: "none",
-    what: "what has to be so at the end, or the exit code is 1; may be repeated",
+    what: "what has to be so at the end, such as ready.p99<50ms; the names are below; may be repeated",
   },
   json: { flag: "--json", kind: "file", default: "off", what: "file for everything that was measured" },
   report: { flag: "--report", kind: "file", default: "off", what: "file for a page with plots of it" },
+  hdr: {
+    flag: "--hdr",
+    kind: "file",
+    default: "off",
+    what: "begin of the names of files, .session.hgrm and so on, for each time as HdrHistogram writes it",
+  },
 } as const satisfies OptionTable;
+
+/** Of find, besides those. */
+export const FIND_OPTIONS = {
+  from: { flag: "--from", kind: "count", default: "100", min: "1", max: "1000000", what: "the first rate to try" },
+  repeats: { flag: "--repeats", kind: "count", default: "3", min: "1", max: "20", what: "how often the rate is found" },
+  precision: {
+    flag: "--precision",
+    kind: "count",
+    default: "5",
+    min: "1",
+    max: "50",
+    what: "how far, in percent, the least rate that failed may be above the largest that held",
+  },
+} as const satisfies OptionTable;
+
+/** Options that say where results go and how they are judged, and nothing of the load. */
+export const ASIDE = ["json", "report", "hdr", "expect", "start-at", "pid"];
 
 /** The options' values, in the units that their names say. */
 export type Config = ValuesOf<typeof OPTIONS>;
@@ -203,15 +256,28 @@ export interface Asked {
   readonly options: Readonly<Record<string, string>>;
 }
 
+/** Words that stand for a number. */
+const WORDS: Readonly<Record<string, Readonly<Record<string, string>>>> = { "--workers": { auto: "0" } };
+
+/** The arguments, with numbers in place of words. */
+function inNumbers(args: readonly string[]): string[] {
+  return args.map((arg, i) => {
+    const [flag = "", value] = arg.split("=", 2);
+    const word = value === undefined ? undefined : WORDS[flag]?.[value];
+    return word === undefined ? (WORDS[args[i - 1] ?? ""]?.[arg] ?? arg) : `${flag}=${word}`;
+  });
+}
+
 /**
  * Reads `SCENARIO URL... [OPTIONS]`.
+ * @param cores of this machine, for --workers auto
  * @throws ConfigError where that can't be run
  */
-export function readAsked(args: readonly string[]): Asked {
+export function readAsked(args: readonly string[], cores = 1): Asked {
   const scenario = Object.keys(SCENARIOS).find((name) => name === args[0]) as ScenarioName | undefined;
   if (scenario === undefined)
     throw new ConfigError(`scenario ${JSON.stringify(args[0] ?? "")} is not ${Object.keys(SCENARIOS).join(" or ")}`);
-  const rest = args.slice(1);
+  const rest = inNumbers(args.slice(1));
   const first = rest.findIndex((arg) => arg.startsWith("-"));
   const [targets, flags] = first < 0 ? [rest, []] : [rest.slice(0, first), rest.slice(first)];
   if (targets.length === 0) throw new ConfigError("no URL is given; such as ws://127.0.0.1:8000");
@@ -222,21 +288,55 @@ export function readAsked(args: readonly string[]): Asked {
   const options = chosenOptions(OPTIONS, flags, {});
   if ("rate" in options && "concurrency" in options)
     throw new ConfigError("--rate and --concurrency are not given together: one follows from the other");
+  const meters = ["pid", "pid-of-port", "metrics"].filter((name) => name in options);
+  if (meters.length > 1) throw new ConfigError(`--${meters.join(" and --")} are not given together`);
   for (const header of config.header)
     if (!/^[!-9;-~]+: [ -~]*$/.test(header))
       throw new ConfigError(`--header ${JSON.stringify(header)} is not a line such as 'Name: value'`);
-  const plan = { ...config, scenario, targets, worker: 0 };
+  for (const source of config.source)
+    if (isIP(source) === 0) throw new ConfigError(`--source ${JSON.stringify(source)} is not an IP address`);
+  if (config.metrics !== "off" && !/^https?:$/.test(URL.parse(config.metrics)?.protocol ?? ""))
+    throw new ConfigError(`--metrics ${JSON.stringify(config.metrics)} is not an http:// or https:// URL, or off`);
+  if (config.startAt !== "now" && Number.isNaN(Date.parse(config.startAt)))
+    throw new ConfigError(`--start-at ${JSON.stringify(config.startAt)} is not a time such as 2026-01-02T03:04:05Z`);
+  const asked = { ...config, scenario, targets, worker: 0 };
+  const plan = { ...asked, workers: config.workers || fittingWorkers(asked, cores) };
   refuseIdleWorkers(plan);
   return { plan, options };
 }
 
-function refuseIdleWorkers({ scenario, workers, rate, concurrency, pairs, sessions }: Plan): void {
-  const bounds: [string, number][] = [];
-  if (isPairs(scenario)) bounds.push(["--pairs", pairs]);
-  else if (sessions > 0) bounds.push(["--sessions", sessions]);
-  if (rate === 0) bounds.push(["--concurrency", concurrency]);
-  for (const [flag, most] of bounds)
-    if (workers > most) throw new ConfigError(`--workers "${workers}" is more than ${flag} "${most}"`);
+/** What the workers must share among them, and so be no more than. */
+function bounds({ scenario, rate, concurrency, pairs, sessions }: Plan): [flag: string, most: number][] {
+  const all: [string, number][] = [];
+  if (isPairs(scenario)) all.push(["--pairs", pairs]);
+  else if (sessions > 0) all.push(["--sessions", sessions]);
+  if (rate === 0) all.push(["--concurrency", concurrency]);
+  return all;
+}
+
+function refuseIdleWorkers(plan: Plan): void {
+  for (const [flag, most] of bounds(plan))
+    if (plan.workers > most) throw new ConfigError(`--workers "${plan.workers}" is more than ${flag} "${most}"`);
+}
+
+/** What one worker does with a core to spare, of sessions and of messages a second, and how many pairs it holds. */
+const RATE_OF_A_WORKER = 1_000;
+const MESSAGES_OF_A_WORKER = 8_000;
+const PAIRS_OF_A_WORKER = 5_000;
+
+/** One core is left for a relay on this machine; a load that one worker can make is made by one. */
+function fittingWorkers(plan: Plan, cores: number): number {
+  const isHere = plan.targets.some((target) => /^(localhost|127\..*|\[::1\])$/.test(URL.parse(target)?.hostname ?? ""));
+  const needs = isPairs(plan.scenario)
+    ? Math.max(
+        plan.pairs / PAIRS_OF_A_WORKER,
+        plan.scenario === "relay" ? (2 * plan.pairs * plan.messageRate) / MESSAGES_OF_A_WORKER : 0,
+      )
+    : plan.rate
+      ? plan.rate / RATE_OF_A_WORKER
+      : cores;
+  const most = Math.min(Math.max(1, cores - (isHere ? 1 : 0)), ...bounds(plan).map(([, bound]) => bound));
+  return Math.max(1, Math.min(most, Math.ceil(needs)));
 }
 
 /** What falls to one worker; together they do what was asked. */
@@ -252,7 +352,8 @@ export function shareOf(plan: Plan, worker: number): Plan {
   };
 }
 
-export function helpText(name: string, version: string): string {
+/** @param expectations the names that --expect takes, as lines */
+export function helpText(name: string, version: string, expectations: string): string {
   const scenarios = Object.entries(SCENARIOS).map(([scenario, { what }]) => `  ${scenario.padEnd(11)}${what}\n`);
   return `${name} ${version}: loads a signaling relay over its public wire, and measures it.
 
@@ -263,11 +364,22 @@ Usage:
 
 Scenarios:
 ${scenarios.join("")}
+Besides scenarios:
+  find SCENARIO URL... [OPTIONS]   the largest rate at which all --expect hold: --from, --repeats, --precision
+  merge FILE... [OPTIONS]          one result of several machines' --json: --json, --report, --hdr, --expect
+  compare A B [A B]...             ratios of what --json wrote of one and of the other, measured in turns
+  schema                           prints the JSON schema of what --json writes
+
 Several URLs are taken in turns, a session at a time: on one machine, 127.0.0.1 and 127.0.0.2 have ports of their own.
 A name in a URL is looked up for each connection, which an address saves. With wss: the load costs as much as serving it.
-Times count from when things were meant to begin. Exit codes: 0, 1 (an expectation was not met, or nothing could be
-connected), 2 (bad options).
+Times count from when things were meant to begin; what failed counts as its time-out.
 
+Exit codes, the first that fits:
+${EXIT_MEANINGS.map(([code, what]) => `  ${`${code}`.padEnd(5)}${what}\n`).join("")}
+--expect NAME OP VALUE, without spaces; OP is <, <=, =, >= or >:
+${expectations}
 Options, and in brackets the default and the bounds:
-${helpFor(OPTIONS, false)}`;
+${helpFor(OPTIONS, false)}
+Of find:
+${helpFor(FIND_OPTIONS, false)}`;
 }

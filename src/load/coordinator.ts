@@ -1,12 +1,14 @@
 /**
  * One run: starts the workers, gives each its share, sums what they report, and says what came of it. It makes no load
- * itself, so that what it does costs no session anything.
+ * itself, so that what it does costs no session anything. Whatever becomes of workers and relay, it comes to an end,
+ * with all that was measured until then.
  */
-import { cpus, release } from "node:os";
 import { type Asked, isPairs, SCENARIOS, shareOf } from "./config.ts";
-import { CostMeter, type Units } from "./cost.ts";
+import type { Meter, Units } from "./cost.ts";
 import { BUSY_LOAD, type Progress } from "./display.ts";
 import type { Measured } from "./expect.ts";
+import { thisMachine } from "./machine.ts";
+import { SCHEMA } from "./result.ts";
 import { Tally } from "./tally.ts";
 import type { Order, Report } from "./worker.ts";
 
@@ -15,60 +17,75 @@ const SECOND_MS = 1_000;
 const BETWEEN_REPORTS_MS = 500;
 /** Begun so much too late, in microseconds, sessions were kept waiting by the generator itself. */
 const LATE_MICROS = 10_000;
+/** Workers are up within moments; so long is waited for them, in ms. */
+const START_MS = 30_000;
+/** A worker reports each second: after so long without a word it is not coming back. docs/LOAD.md says so. */
+export const SILENCE_MS = 10_000;
+/** So long workers may take to hang up, in ms, once they are told to. */
+const STOP_MS = 5_000;
 
 /** How a run is shown, and with what it is made. */
 export interface Surroundings {
   /** The command line that makes this program a worker. */
   readonly workerCommand: readonly string[];
   readonly version: string;
+  readonly meter: Meter | null;
   show(progress: Progress): void;
 }
 
-/** A run that can't go on. */
-export class RunFailed extends Error {}
+/** What came of a run. */
+export interface Run {
+  readonly measured: Measured;
+  /** Whether the tester itself failed. */
+  readonly isBroken: boolean;
+}
 
 export class Coordinator {
   readonly #asked: Asked;
   readonly #surroundings: Surroundings;
   readonly #tally: Tally;
   readonly #workers: Bun.Subprocess[] = [];
-  readonly #meter: CostMeter | null;
   readonly #settled = new Set<number>();
-  readonly #isOver = Promise.withResolvers<void>();
+  readonly #waiting = new Set<number>();
+  readonly #over = new Set<number>();
+  readonly #heardMs: number[] = [];
+  readonly #troubles: string[] = [];
   readonly #isPrepared = Promise.withResolvers<void>();
-  readonly #hasFailed = Promise.withResolvers<never>();
+  readonly #isOver = Promise.withResolvers<void>();
   #prepared = 0;
-  #over = 0;
   #isInterrupted = false;
+  #isBroken = false;
   #startMs = 0;
   /** When all that was asked for was there, so that what followed is what is measured. */
   #settledMs: number | null = null;
   #endMs = 0;
 
-  /** @throws Error where there is no process of the --pid given */
   constructor(asked: Asked, surroundings: Surroundings) {
     this.#asked = asked;
     this.#surroundings = surroundings;
     this.#tally = new Tally(this.#main, asked.plan.workers);
-    this.#meter = asked.plan.pid ? new CostMeter(asked.plan.pid) : null;
   }
 
-  /** Runs it all. @throws RunFailed where a worker died */
-  async run(): Promise<Measured> {
+  /** Runs it all. */
+  async run(): Promise<Run> {
     const { plan } = this.#asked;
     for (let worker = 0; worker < plan.workers; worker++) this.#workers.push(this.#spawn(worker));
-    const timers: NodeJS.Timeout[] = [];
+    const timers: NodeJS.Timeout[] = [setTimeout(() => this.#giveUp("the workers did not start"), START_MS)];
     try {
-      await Promise.race([this.#isPrepared.promise, this.#hasFailed.promise]);
+      await Promise.race([this.#isPrepared.promise, this.#isOver.promise]);
+      clearTimeout(timers.pop());
+      await this.#startTime();
       const startedAt = new Date().toISOString();
       this.#startMs = performance.now();
-      this.#order({ type: "start" });
+      if (!this.#isInterrupted && !this.#isBroken) this.#order({ type: "start" });
+      this.#heardMs.fill(this.#startMs);
       const begin = () => timers.push(setInterval(() => this.#second(), SECOND_MS));
       timers.push(setTimeout(begin, BETWEEN_REPORTS_MS));
-      await Promise.race([this.#isOver.promise, this.#hasFailed.promise]);
+      await this.#isOver.promise;
       this.#endMs = performance.now();
+      await this.#surroundings.meter?.end();
       this.#second();
-      return this.#measured(startedAt);
+      return { measured: this.#measured(startedAt), isBroken: this.#isBroken };
     } finally {
       for (const timer of timers) clearInterval(timer);
       for (const worker of this.#workers) worker.kill("SIGKILL");
@@ -79,32 +96,60 @@ export class Coordinator {
   /** Ends it early; what was measured so far is what comes of it. */
   interrupt(): void {
     this.#isInterrupted = true;
-    if (this.#startMs === 0) this.#isOver.resolve();
-    this.#order({ type: "stop" });
+    this.#stop();
   }
 
   get #main() {
     return SCENARIOS[this.#asked.plan.scenario].main;
   }
 
+  /** Waits until it is time to start, where a time was given. */
+  async #startTime(): Promise<void> {
+    const { startAt } = this.#asked.plan;
+    if (startAt === "now") return;
+    const wait = Bun.sleep(Math.max(0, Date.parse(startAt) - Date.now()));
+    await Promise.race([wait, this.#isOver.promise]);
+  }
+
   #spawn(worker: number): Bun.Subprocess {
+    this.#heardMs[worker] = performance.now();
     return Bun.spawn([...this.#surroundings.workerCommand], {
       stdin: "ignore",
       stdout: "inherit",
       stderr: "inherit",
       ipc: (report: Report) => this.#hear(worker, report),
       onExit: (_process, code, signal) => {
-        this.#hasFailed.reject(new RunFailed(`a worker ended too early, with ${signal ?? code}`));
+        if (this.#over.has(worker)) return;
+        this.#over.add(worker);
+        this.#giveUp(`a worker ended too early, with ${signal ?? code}`);
       },
     });
   }
 
+  /** The load is no longer what was asked for: ends what is left of it. */
+  #giveUp(trouble: string): void {
+    if (this.#endMs > 0) return;
+    this.#isBroken = true;
+    this.#troubles.push(`The run was ended: ${trouble}.`);
+    this.#stop();
+  }
+
+  /** Tells the workers to hang up, and waits for them no longer than they need. */
+  #stop(): void {
+    if (this.#startMs === 0) this.#isOver.resolve();
+    this.#order({ type: "stop" });
+    this.#endIfOver();
+    setTimeout(() => this.#isOver.resolve(), STOP_MS).unref();
+  }
+
   #order(order: Order): void {
-    for (const worker of this.#workers) worker.send(order);
+    for (const [worker, child] of this.#workers.entries()) if (!this.#over.has(worker)) child.send(order);
   }
 
   #hear(worker: number, report: Report): void {
     const { plan } = this.#asked;
+    const { meter } = this.#surroundings;
+    this.#heardMs[worker] = performance.now();
     switch (report.type) {
       case "hello":
         this.#workers[worker]?.send({ type: "plan", plan: shareOf(plan, worker) } satisfies Order);
@@ -112,23 +157,39 @@ export class Coordinator {
       case "prepared":
         if (++this.#prepared === plan.workers) this.#isPrepared.resolve();
         return;
+      case "waiting":
+        this.#waiting.add(worker);
+        this.#goOnIfAllWait();
+        return;
       case "settled":
         this.#settled.add(worker);
         if (this.#settled.size < plan.workers) return;
         this.#settledMs = performance.now();
-        this.#meter?.restart();
-        this.#meter?.sample(isPairs(plan.scenario) ? 2 * plan.pairs : 0);
+        meter?.restart();
+        meter?.sample(isPairs(plan.scenario) ? 2 * plan.pairs : 0);
         return;
       case "over":
-        this.#over++;
+        this.#over.add(worker);
     }
     this.#tally.add(worker, report.delta);
-    this.#meter?.sample(this.#tally.peers);
-    if (this.#over === plan.workers) this.#isOver.resolve();
+    meter?.sample(this.#tally.peers);
+    this.#goOnIfAllWait();
+    this.#endIfOver();
+  }
+
+  #goOnIfAllWait(): void {
+    if (this.#waiting.size === 0 || this.#waiting.size + this.#over.size < this.#asked.plan.workers) return;
+    this.#waiting.clear();
+    this.#order({ type: "goOn" });
+  }
+
+  #endIfOver(): void {
+    if (this.#over.size === this.#asked.plan.workers) this.#isOver.resolve();
   }
 
   #second(): void {
-    const elapsed = ((this.#endMs || performance.now() - BETWEEN_REPORTS_MS) - this.#startMs) / SECOND_MS;
+    const nowMs = performance.now();
+    const elapsed = ((this.#endMs || nowMs - BETWEEN_REPORTS_MS) - this.#startMs) / SECOND_MS;
     const tally = this.#tally;
     const latest = tally.second(elapsed);
     this.#surroundings.show({
@@ -141,6 +202,11 @@ export class Coordinator {
       percentiles: tally.percentiles[this.#main] ?? null,
       errors: Object.fromEntries(Object.entries(tally.errors).map(([kind, { count }]) => [kind, count])),
     });
+    for (const [worker, heardMs] of this.#heardMs.entries())
+      if (!this.#isBroken && !this.#over.has(worker) && nowMs > heardMs + SILENCE_MS) {
+        this.#over.add(worker);
+        this.#giveUp(`a worker did not answer for ${SILENCE_MS / SECOND_MS} s`);
+      }
   }
 
   #fraction(): number | null {
@@ -154,15 +220,18 @@ export class Coordinator {
   #measured(startedAt: string): Measured {
     const { plan, options } = this.#asked;
     const tally = this.#tally;
+    const { meter, version } = this.#surroundings;
     const seconds = (this.#endMs - this.#startMs) / SECOND_MS;
     return {
-      version: this.#surroundings.version,
+      schema: SCHEMA,
+      version,
       scenario: plan.scenario,
       targets: plan.targets,
       options,
       startedAt,
       seconds,
       interrupted: this.#isInterrupted,
+      troubles: [...this.#troubles, ...(meter?.trouble ? [meter.trouble] : [])],
       main: this.#main,
       counts: tally.counts,
       ...this.#rates(seconds),
@@ -170,34 +239,45 @@ export class Coordinator {
       histograms: tally.histograms,
       errors: tally.errors,
       peakPeers: tally.peakPeers,
+      storms: tally.storms,
       timeline: tally.timeline,
       generator: {
         workers: plan.workers,
         cpuSeconds: tally.cpuSeconds,
         load: tally.load,
         lag: tally.lag,
-        isBottleneck: tally.load > BUSY_LOAD || tally.lag > LATE_MICROS,
+        queue: tally.queue,
+        isBottleneck: tally.load > BUSY_LOAD || tally.lag > LATE_MICROS || tally.queue.p99 > LATE_MICROS,
       },
-      cost: this.#meter?.cost(this.#units()) ?? null,
-      machine: { cpu: cpus()[0]?.model ?? "unknown", cores: cpus().length, kernel: release(), bun: Bun.version },
+      cost: meter?.cost(this.#units()) ?? null,
+      machine: thisMachine(),
     };
   }
 
   /** Sessions a second that were meant to begin, and that ended well; for pairs that stay, those that were ready. */
-  #rates(seconds: number): Pick<Measured, "offeredPerSecond" | "achievedPerSecond"> {
+  #rates(
+    seconds: number,
+  ): Pick<
+    Measured,
+    "offeredPerSecond" | "achievedPerSecond" | "messagesOfferedPerSecond" | "messagesAchievedPerSecond"
+  > {
     const { plan } = this.#asked;
     const { counts, lastDoneAt, percentiles } = this.#tally;
     const isStaying = isPairs(plan.scenario);
     const most = isStaying ? plan.pairs : plan.sessions;
     const meantSeconds = (most ? (most / plan.rate) * SECOND_MS + plan.rampMs / 2 : plan.durationMs) / SECOND_MS;
-    const gatheredSeconds = ((this.#settledMs ?? this.#endMs) - this.#startMs) / SECOND_MS;
+    const settledMs = this.#settledMs ?? this.#endMs;
+    const gatheredSeconds = (settledMs - this.#startMs) / SECOND_MS;
+    const { count = 0, failed = 0 } = percentiles.ready ?? {};
+    const talkedSeconds = Math.min(plan.durationMs, this.#endMs - settledMs) / SECOND_MS;
+    const isTalking = plan.scenario === "relay" && talkedSeconds > 0;
     return {
       offeredPerSecond: plan.rate
-        ? counts.offered / (this.#isInterrupted ? Math.min(seconds, meantSeconds) : meantSeconds)
+        ? counts.offered / (this.#isInterrupted || this.#isBroken ? Math.min(seconds, meantSeconds) : meantSeconds)
         : null,
-      achievedPerSecond: isStaying
-        ? Math.min(percentiles.ready?.count ?? 0, plan.pairs) / gatheredSeconds // a storm makes them ready again
-        : counts.done / (lastDoneAt || seconds),
+      achievedPerSecond: isStaying ? (count - failed) / gatheredSeconds : counts.done / (lastDoneAt || seconds),
+      messagesOfferedPerSecond: isTalking ? counts.meant / talkedSeconds : null,
+      messagesAchievedPerSecond: isTalking ? counts.received / talkedSeconds : null,
     };
   }
 

@@ -3,6 +3,7 @@
  * writes where it is told to and never reads a clock: each line is made from the progress it is given.
  */
 import { amount, cut, duration, NOTHING, percent, printable, rate, size } from "./figures.ts";
+import { FAULTS } from "./outcome.ts";
 import type { CountName, Percentiles, Second, TimeName } from "./result.ts";
 
 /** What is known of a run that goes on. */
@@ -108,6 +109,8 @@ function plainLine({ main, counts, errors }: Progress, latest: Second, interval:
     [`${main}.p50`]: milliseconds(latest.p50),
     [`${main}.p99`]: milliseconds(latest.p99),
     [`${main}.max`]: milliseconds(latest.max),
+    queue: milliseconds(latest.generatorQueue),
+    faults: FAULTS.reduce((sum, fault) => sum + counts[fault], 0),
     generator: `${Math.round(latest.generatorLoad * 100)}%`,
   };
   const pairs = Object.entries(words).map(([name, value]) => `${name}=${value}`);
@@ -139,6 +142,7 @@ function linesOf(progress: Progress, interval: number): Line[] {
     line("sessions", `offered ${offered ?? NOTHING}  achieved ${achieved ?? NOTHING}  done ${amount(counts.done)}`),
     line("failed", amount(counts.failed), counts.failed > 0 ? "red" : "plain"),
     line("messages", `${received ?? NOTHING}  in all ${amount(counts.received)}  ${size(counts.bytes)}`),
+    line("faults", faultsOf(counts), FAULTS.some((fault) => counts[fault] > 0) ? "red" : "plain"),
     line("peers", amount(latest?.peers)),
     line(main, timesOf(percentiles)),
     line(
@@ -146,7 +150,7 @@ function linesOf(progress: Progress, interval: number): Line[] {
       latest ? `p50 ${duration(latest.p50)}  p99 ${duration(latest.p99)}  max ${duration(latest.max)}` : NOTHING,
       "dim",
     ),
-    line("errors", errorsOf(errors), sum(errors) > 0 ? "red" : "plain"),
+    line("errors", shownErrors(errors), sum(errors) > 0 ? "red" : "plain"),
     line("generator", ...loadOf(latest)),
   ];
 }
@@ -157,7 +161,12 @@ function timesOf(percentiles: Percentiles | null): string {
   return `p50 ${duration(p50)}  p99 ${duration(p99)}  p99.9 ${duration(p999)}  max ${duration(max)}`;
 }
 
-function errorsOf(errors: Progress["errors"]): string {
+function faultsOf(counts: Progress["counts"]): string {
+  const some = FAULTS.filter((fault) => counts[fault] > 0).map((fault) => `${fault} ${amount(counts[fault])}`);
+  return some.join("  ") || "0";
+}
+
+function shownErrors(errors: Progress["errors"]): string {
   const sorted = Object.entries(errors).sort(([, a], [, b]) => b - a);
   const kinds = sorted.slice(0, SHOWN_ERRORS).map(([kind, count]) => `${printable(kind)} ${amount(count)}`);
   const rest = sorted.length > SHOWN_ERRORS ? [`${sorted.length - SHOWN_ERRORS} more kinds`] : [];
@@ -166,7 +175,7 @@ function errorsOf(errors: Progress["errors"]): string {
 
 function loadOf(latest: Second | null): [text: string, style: Line["style"]] {
   if (!latest) return [NOTHING, "plain"];
-  const load = `${percent(latest.generatorLoad)} of a core`;
+  const load = `${percent(latest.generatorLoad)} of a core  own queue p99 ${duration(latest.generatorQueue)}`;
   return latest.generatorLoad < BUSY_LOAD ? [load, "plain"] : [`${load}: too busy, times may be its own`, "yellow"];
 }
 

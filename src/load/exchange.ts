@@ -1,15 +1,23 @@
 /**
- * Pairs that send each other messages, each peer at the same steady rate, and all of them spread evenly over time.
+ * Pairs that send each other messages, each peer at the same steady rate, and all of them spread evenly over time. What
+ * a pair would have sent that is not there, or no longer, is meant all the same, and so is missing from what was sent.
  */
 import { type HeldPair, Hold } from "./hold.ts";
 import { Pacer } from "./pacer.ts";
 import { PROMPT_MS } from "./scenario.ts";
 
+/** How often what is lost is looked for, in ms. */
+const SWEEP_MS = 100;
+/** So long after the last message nothing more should come, in ms; what does is counted. */
+const LINGER_MS = 200;
+
 export class Exchange extends Hold {
   #pacer: Pacer | null = null;
-  /** Both ends of all pairs, in the order in which they speak. */
-  #speakers: (readonly [pair: HeldPair, isInitiator: boolean])[] = [];
+  /** Both ends of all pairs, in the order in which they speak; of those that never became ready, nobody. */
+  #speakers: (readonly [pair: HeldPair, isInitiator: boolean] | null)[] = [];
   #next = 0;
+  #sweptMs = 0;
+  #quietSinceMs: number | null = null;
 
   override get tickMs(): number {
     return PROMPT_MS;
@@ -19,30 +27,37 @@ export class Exchange extends Hold {
     const { plan, recorder } = this.stage;
     const endMs = settledMs + plan.durationMs;
     this.#pacer ??= this.#begin(settledMs, endMs);
-    this.#pacer.tick(nowMs, recorder.lag);
+    recorder.counts.meant += this.#pacer.tick(nowMs, recorder.lag);
     for (let intendedMs = this.#pacer.next(); intendedMs !== null; intendedMs = this.#pacer.next()) {
       const speaker = this.#speakers[this.#next++ % this.#speakers.length];
       if (speaker && !speaker[0].isOver) speaker[0].say(speaker[1], intendedMs);
     }
-    return nowMs >= endMs && this.#haveArrived(nowMs >= endMs + plan.timeoutMs);
+    this.#sweep(nowMs);
+    return nowMs >= endMs && this.#isQuiet(nowMs);
   }
 
-  /** Whether nothing is on its way any more; `isTooLate` gives up what is. */
-  #haveArrived(isTooLate: boolean): boolean {
+  #sweep(nowMs: number): void {
+    if (nowMs < this.#sweptMs + SWEEP_MS) return;
+    this.#sweptMs = nowMs;
     for (const pair of this.standing) {
-      if (pair.underway === 0) continue;
-      if (!isTooLate) return false;
-      const seconds = this.stage.plan.timeoutMs / 1_000;
-      pair.fail("timeout:message", `${pair.underway} messages of a pair had not arrived ${seconds} s after its last`);
+      pair.fromInitiator.expire(nowMs);
+      pair.fromJoiner.expire(nowMs);
     }
-    return true;
+  }
+
+  #isQuiet(nowMs: number): boolean {
+    for (const pair of this.standing) if (pair.underway > 0) return false;
+    this.#quietSinceMs ??= nowMs;
+    return nowMs >= this.#quietSinceMs + LINGER_MS;
   }
 
   #begin(startMs: number, endMs: number): Pacer {
-    const { messageRate, rampMs } = this.stage.plan;
-    const pairs = [...this.standing];
-    this.#speakers = [true, false].flatMap((isInitiator) => pairs.map((pair) => [pair, isInitiator] as const));
-    const perSecond = Math.max(1, this.#speakers.length) * messageRate;
+    const { messageRate, rampMs, pairs } = this.stage.plan;
+    const standing = [...this.standing, ...Array.from({ length: pairs - this.standing.size }, () => null)];
+    this.#speakers = [true, false].flatMap((isInitiator) =>
+      standing.map((pair) => pair && ([pair, isInitiator] as const)),
+    );
+    const perSecond = this.#speakers.length * messageRate;
     return new Pacer({ perSecond, rampMs, startMs, endMs, most: Number.POSITIVE_INFINITY });
   }
 }

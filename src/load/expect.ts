@@ -1,28 +1,15 @@
 /**
  * What a run is expected to show, as `--expect` says it: NAME OP VALUE, such as ready.p99<50ms, failed=0, achieved>=95%
  * or errors.refused:session-full<10. An expectation on what was not measured is not met. Pure.
- *
- * | NAME                                            | of                                               | VALUE          |
- * |-------------------------------------------------|--------------------------------------------------|----------------|
- * | TIME.p50, .p90, .p99, .p999, .p99.9, .max, .mean | connect, ready, answer, session, message, return | us, ms, s      |
- * | offered, started, done, failed, sent, received, hostile | the whole run                             | a number       |
- * | bytes                                           | the whole run                                    | B, KiB, MiB    |
- * | errors, errors.KIND                             | all, or those of one kind                        | a number       |
- * | achieved                                        | sessions a second, or the share of those offered | a number or %  |
- * | generator.load                                  | processor cores of the busiest worker            | a number or %  |
- * | generator.lag                                   | how late the generator itself was, p99           | us, ms, s      |
- * | cost.cpu, cost.cpu.message                      | the relay's processor time per session, message  | us, ms, s      |
- * | cost.sessions                                   | sessions per processor second                    | a number       |
- * | cost.memory or memory, cost.kernel              | resident and kernel memory per peer              | B, KiB, MiB    |
- *
- * OP is <, <=, =, >= or >. There are no spaces.
  */
+import { ERRORS } from "../core/protocol.ts";
 import { ConfigError } from "../program/options.ts";
 import { amount, cut, duration, percent, ratioOf, size } from "./figures.ts";
-import { COUNTS, type CountName, type Percentiles, type Result, TIMES } from "./result.ts";
+import { histogramOf } from "./histogram.ts";
+import { COUNT_MEANINGS, COUNTS, type CountName, errorsOf, type Result, TIME_MEANINGS, TIMES } from "./result.ts";
 
 /** What is measured, before it is judged. */
-export type Measured = Omit<Result, "expectations">;
+export type Measured = Omit<Result, "expectations" | "exitCode">;
 export type Verdict = Result["expectations"][number];
 
 const OPERATORS = ["<", "<=", "=", ">=", ">"] as const;
@@ -66,60 +53,133 @@ interface Meaning {
   readonly readShare?: Reading;
 }
 
-const STATISTICS: Readonly<Record<string, Exclude<keyof Percentiles, "count">>> = {
-  p50: "p50",
-  p90: "p90",
-  p99: "p99",
-  p999: "p999",
-  "p99.9": "p999",
-  max: "max",
-  mean: "mean",
+/** The rest of what is measured, by name, with what it is. */
+const OTHERS: Readonly<Record<string, Meaning & { readonly what: string }>> = {
+  errors: { what: "reasons for failures, of all kinds", units: NO_UNIT, read: errorsOf },
+  achieved: {
+    what: "sessions or pairs a second, or their share of those offered",
+    units: NO_UNIT,
+    read: ({ achievedPerSecond }) => achievedPerSecond,
+    readShare: ({ achievedPerSecond, offeredPerSecond }) => ratioOf(achievedPerSecond, offeredPerSecond),
+  },
+  "messages.achieved": {
+    what: "messages a second, or their share of those offered",
+    units: NO_UNIT,
+    read: ({ messagesAchievedPerSecond }) => messagesAchievedPerSecond,
+    readShare: ({ messagesAchievedPerSecond: achieved, messagesOfferedPerSecond: offered }) =>
+      achieved === null ? null : ratioOf(achieved, offered),
+  },
+  "storm.p50": stormed("p50"),
+  "storm.p95": stormed("p95"),
+  "storm.p99": stormed("p99"),
+  "storm.p100": stormed("p100"),
+  "generator.load": {
+    what: "processor cores of the busiest worker",
+    units: NO_UNIT,
+    read: ({ generator }) => generator.load,
+    readShare: ({ generator }) => generator.load,
+  },
+  "generator.lag": {
+    what: "how late the tester itself began things, p99",
+    units: TIME_UNITS,
+    read: ({ generator }) => generator.lag,
+  },
+  "generator.queue": {
+    what: "how long what came waited in the tester itself, p99",
+    units: TIME_UNITS,
+    read: ({ generator }) => generator.queue.p99,
+  },
+  "cost.cpu": {
+    what: "the relay's processor time per session",
+    units: TIME_UNITS,
+    read: ({ cost }) => cost?.cpuMicrosPerSession ?? null,
+  },
+  "cost.cpu.message": {
+    what: "the same per message",
+    units: TIME_UNITS,
+    read: ({ cost }) => cost?.cpuMicrosPerMessage ?? null,
+  },
+  "cost.sessions": {
+    what: "sessions per processor second of the relay",
+    units: NO_UNIT,
+    read: ({ cost }) => cost?.sessionsPerCpuSecond ?? null,
+  },
+  "cost.memory": {
+    what: "the relay's resident memory per peer",
+    units: SIZE_UNITS,
+    read: ({ cost }) => cost?.residentBytesPerPeer ?? null,
+  },
+  "cost.kernel": {
+    what: "the kernel's memory per peer, both ends where the relay is here",
+    units: SIZE_UNITS,
+    read: ({ cost }) => cost?.kernelBytesPerPeer ?? null,
+  },
 };
 
-const times = TIMES.flatMap((time) =>
-  Object.entries(STATISTICS).map(([name, statistic]): [string, Meaning] => [
-    `${time}.${name}`,
-    { units: TIME_UNITS, read: ({ percentiles }) => (percentiles[time]?.count ? percentiles[time][statistic] : null) },
-  ]),
-);
-const counts = COUNTS.map((name: CountName): [string, Meaning] => [
-  name,
-  { units: name === "bytes" ? SIZE_UNITS : NO_UNIT, read: ({ counts }) => counts[name] },
-]);
-const residentMemory: Meaning = { units: SIZE_UNITS, read: ({ cost }) => cost?.residentBytesPerPeer ?? null };
-const load: Reading = ({ generator }) => generator.load;
-
-const MEANINGS: ReadonlyMap<string, Meaning> = new Map<string, Meaning>([
-  ...times,
-  ...counts,
-  [
-    "errors",
-    { units: NO_UNIT, read: ({ errors }) => Object.values(errors).reduce((sum, { count }) => sum + count, 0) },
-  ],
-  [
-    "achieved",
-    {
-      units: NO_UNIT,
-      read: ({ achievedPerSecond }) => achievedPerSecond,
-      readShare: ({ achievedPerSecond, offeredPerSecond }) => ratioOf(achievedPerSecond, offeredPerSecond),
+function stormed(share: keyof Result["storms"][number]["back"]): Meaning & { readonly what: string } {
+  return {
+    what: `until ${share.slice(1)} % of the pairs were back, after the slowest storm`,
+    units: TIME_UNITS,
+    read({ storms }) {
+      const seconds = storms.map(({ back }) => back[share]);
+      return seconds.length === 0 || seconds.includes(null) ? null : Math.max(...seconds.map(Number)) * 1e6;
     },
-  ],
-  ["generator.load", { units: NO_UNIT, read: load, readShare: load }],
-  ["generator.lag", { units: TIME_UNITS, read: ({ generator }) => generator.lag }],
-  ["cost.cpu", { units: TIME_UNITS, read: ({ cost }) => cost?.cpuMicrosPerSession ?? null }],
-  ["cost.cpu.message", { units: TIME_UNITS, read: ({ cost }) => cost?.cpuMicrosPerMessage ?? null }],
-  ["cost.sessions", { units: NO_UNIT, read: ({ cost }) => cost?.sessionsPerCpuSecond ?? null }],
-  ["cost.memory", residentMemory],
-  ["memory", residentMemory],
-  ["cost.kernel", { units: SIZE_UNITS, read: ({ cost }) => cost?.kernelBytesPerPeer ?? null }],
-]);
-const NAMES = [
-  `${TIMES.join(", ")} with ${Object.keys(STATISTICS)
-    .map((name) => `.${name}`)
-    .join(" ")}`,
-  ...[...MEANINGS.keys()].filter((name) => !times.some(([time]) => time === name)),
-  "errors.KIND",
-].join(", ");
+  };
+}
+
+/** What kinds of errors there can be: one that no run could show would be met by every run. */
+const ERROR_KINDS: readonly (readonly [shape: RegExp, words: string])[] = [
+  [/^refused:\d{3}$/, "refused:STATUS"],
+  [new RegExp(`^refused:(error|${Object.keys(ERRORS).join("|")})$`), "refused:ERROR of the protocol"],
+  [/^closed:\d{4}$/, "closed:CODE"],
+  [/^connect:[A-Z0-9_]+$/, "connect:ECONNREFUSED and the like"],
+  [/^timeout:(begin|connect|ready|session)$/, "timeout:begin, :connect, :ready, :session"],
+  [/^broken$/, "broken"],
+];
+
+/** All names, with what they are, as lines of help. */
+export function expectationNames(): string {
+  const line = (name: string, what: string) => `  ${name.padEnd(22)}${what}\n`;
+  return [
+    line("TIME.pN, .max, .mean", `any percentile, such as .p95 or .p99.9; TIME is one of`),
+    ...TIMES.map((time) => line(`  ${time}`, TIME_MEANINGS[time])),
+    ...COUNTS.map((count) => line(count, COUNT_MEANINGS[count])),
+    ...Object.entries(OTHERS).map(([name, { what }]) => line(name, what)),
+    line("errors.KIND", "those of one kind:"),
+    ...ERROR_KINDS.map(([, words]) => line("", words)),
+  ].join("");
+}
+
+/** A name's meaning; undefined where it has none. */
+function meaningOf(name: string): Meaning | undefined {
+  if (Object.hasOwn(OTHERS, name)) return OTHERS[name];
+  const count = COUNTS.find((count) => count === name);
+  if (count !== undefined) return countMeaning(count);
+  const [, time = "", statistic = ""] = /^([a-z]+)\.(max|mean|p\d{1,3}(?:\.\d{1,4})?)$/.exec(name) ?? [];
+  const known = TIMES.find((known) => known === time);
+  if (known !== undefined) return timeMeaning(known, statistic);
+  const [, kind] = /^errors\.(.+)$/.exec(name) ?? [];
+  if (kind === undefined || !ERROR_KINDS.some(([shape]) => shape.test(kind))) return undefined;
+  return { units: NO_UNIT, read: ({ errors }) => (Object.hasOwn(errors, kind) ? (errors[kind]?.count ?? 0) : 0) };
+}
+
+function countMeaning(name: CountName): Meaning {
+  return { units: name === "bytes" ? SIZE_UNITS : NO_UNIT, read: ({ counts }) => counts[name] };
+}
+
+function timeMeaning(time: (typeof TIMES)[number], statistic: string): Meaning | undefined {
+  const percent = statistic === "p999" ? 99.9 : Number(statistic.slice(1));
+  if (statistic.startsWith("p") && !(percent > 0 && percent <= 100)) return undefined;
+  return {
+    units: TIME_UNITS,
+    read({ percentiles, histograms }) {
+      const times = percentiles[time];
+      if (times === undefined || times.count === 0) return null;
+      if (statistic === "max" || statistic === "mean") return times[statistic];
+      return histogramOf(histograms[time]).percentile(percent);
+    },
+  };
+}
 
 /**
  * Reads one expectation.
@@ -131,8 +191,8 @@ export function readExpectation(text: string): Expectation {
   const operator = OPERATORS.find((operator) => operator === sign);
   if (!operator)
     throw refused(`is not NAME OP VALUE without spaces, such as ready.p99<50ms (OP: ${OPERATORS.join(" ")})`);
-  const meaning = MEANINGS.get(name) ?? errorsOfKind(name);
-  if (!meaning) throw refused(`names none of ${NAMES}`);
+  const meaning = meaningOf(name);
+  if (!meaning) throw refused(`has a name that --help does not list`);
   const { units, read, readShare } = meaning;
   if (unit === "%" && readShare) return { text, operator, value: Number(digits) / 100, read: readShare };
   const factor = new Map(Object.entries(units)).get(unit);
@@ -146,11 +206,6 @@ export function judge({ text, operator, value, read }: Expectation, measured: Me
   return { text, isMet: actual !== null && HOLDS[operator](actual, value), actual };
 }
 
-/** How many errors there were, of all kinds. */
-export function errorsOf({ errors }: Pick<Result, "errors">): number {
-  return Object.values(errors).reduce((sum, { count }) => sum + count, 0);
-}
-
 /** What was measured, in the kind of unit in which the expectation was written. */
 export function shownActual({ text, actual }: Verdict): string {
   const [, , , , unit = ""] = SHAPE.exec(text) ?? [];
@@ -161,13 +216,6 @@ export function shownActual({ text, actual }: Verdict): string {
     : Object.hasOwn(SIZE_UNITS, unit)
       ? size(actual)
       : amount(actual);
-}
-
-function errorsOfKind(name: string): Meaning | undefined {
-  const [, kind] = /^errors\.(.+)$/.exec(name) ?? [];
-  return kind === undefined
-    ? undefined
-    : { units: NO_UNIT, read: ({ errors }) => (Object.hasOwn(errors, kind) ? (errors[kind]?.count ?? 0) : 0) };
 }
 
 function expectedValue({ units, readShare }: Meaning): string {

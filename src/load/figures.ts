@@ -11,12 +11,12 @@ const PERCENT = new Intl.NumberFormat("en-US", { maximumFractionDigits: 1 });
 export const NOTHING = "–";
 
 type Units = readonly (readonly [name: string, factor: number])[];
-const TIME_UNITS: Units = [
+export const TIME_UNITS: Units = [
   ["µs", 1],
   ["ms", 1_000],
   ["s", 1_000_000],
 ];
-const SIZE_UNITS: Units = [
+export const SIZE_UNITS: Units = [
   ["B", 1],
   ["KiB", 1_024],
   ["MiB", 1_048_576],
@@ -24,6 +24,16 @@ const SIZE_UNITS: Units = [
 ];
 /** From here on three digits are rounded up to a fourth, so the next unit is taken. */
 const FOUR_DIGITS = 999.5;
+
+/** Text as it may stand in HTML, between tags and in attributes. */
+export function escaped(text: string): string {
+  return text
+    .replaceAll("&", "&amp;")
+    .replaceAll("<", "&lt;")
+    .replaceAll(">", "&gt;")
+    .replaceAll('"', "&quot;")
+    .replaceAll("'", "&#39;");
+}
 
 /** A time given in microseconds, to three digits: "850 µs", "1.25 ms", "12 s". */
 export function duration(micros: number | null | undefined): string {

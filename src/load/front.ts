@@ -1,17 +1,23 @@
 /**
  * The load tester's front door: arguments → plan → run → signals → exit, and the same for its workers, which are this
- * program again. The only file of it that touches process.*.
- * Exit codes: 0 all well, 1 an expectation was not met or nothing could be connected, 2 it was asked for wrongly.
+ * program again. The only file of it that touches process.*. The exit codes are in outcome.ts.
  */
 import { closeSync, openSync } from "node:fs";
+import { cpus } from "node:os";
 import { version } from "../../package.json" with { type: "json" };
 import { ConfigError } from "../program/options.ts";
 import { openFileLimit } from "../program/resources.ts";
+import { compare, find, merge } from "./commands.ts";
 import { type Asked, helpText, isPairs, readAsked } from "./config.ts";
-import { Coordinator, RunFailed } from "./coordinator.ts";
+import { Coordinator } from "./coordinator.ts";
 import { Display } from "./display.ts";
-import { judge, readExpectation } from "./expect.ts";
-import { reportOf } from "./report.ts";
+import { type Expectation, expectationNames, judge, readExpectation } from "./expect.ts";
+import { hdrText } from "./hdr.ts";
+import { histogramOf } from "./histogram.ts";
+import { meterFor } from "./meter.ts";
+import { EXIT, exitCodeOf } from "./outcome.ts";
+import { type Library, loadLibrary, reportOf } from "./report.ts";
+import resultSchema from "./result.schema.json" with { type: "json" };
 import type { Result } from "./result.ts";
 import { summaryOf } from "./summary.ts";
 import type { Wire } from "./wire.ts";
@@ -31,48 +37,110 @@ const COLUMNS = 80;
 export async function front(wire: Wire): Promise<void> {
   const args = process.argv.slice(2);
   if (args[0] === WORKER && process.send) return work(wire);
+  process.stdout.on("error", () => {}); // whoever read it has gone; --json and the exit code tell the rest
   try {
-    if (args.includes("--help")) return print(helpText(NAME, version));
+    if (args.includes("--help") || args.includes("-h") || args[0] === "help")
+      return print(helpText(NAME, version, expectationNames()));
     if (args.includes("--version")) return print(`${NAME} ${version} (Bun ${Bun.version})\n`);
-    process.exit((await run(readAsked(args))) ? 0 : 1);
+    process.exit(await obey(args));
   } catch (failure) {
-    if (!(failure instanceof ConfigError) && !(failure instanceof RunFailed)) throw failure;
-    process.stderr.write(`${NAME}: ${failure.message}\n`);
-    process.exit(failure instanceof ConfigError ? 2 : 1);
+    if (!(failure instanceof ConfigError)) throw failure;
+    complain(failure.message);
+    process.exit(EXIT.refused);
   }
 }
 
-/** @returns whether something could be connected, and all was as expected */
-async function run(asked: Asked): Promise<boolean> {
-  const { json, report, expect, pid, scenario, pairs, workers } = asked.plan;
+/** Does what the first word says. @returns the exit code */
+async function obey(args: readonly string[]): Promise<number> {
+  const [word, ...rest] = args;
+  switch (word) {
+    case "find": {
+      const { text, json, found, exitCode } = await find(rest, { cores: cpus().length, run, say: print });
+      print(text);
+      return (await writeOut("--json", json, () => `${JSON.stringify(found)}\n`)) ? exitCode : EXIT.broken;
+    }
+    case "merge": {
+      const { outputs, result } = await merge(rest);
+      return await writeAll(result, { ...outputs, library: outputs.report === null ? null : await plottingLibrary() });
+    }
+    case "compare":
+      print(await compare(rest));
+      return EXIT.good;
+    case "schema":
+      print(`${JSON.stringify(resultSchema, null, 2)}\n`);
+      return EXIT.good;
+  }
+  const asked = readAsked(args, cpus().length);
+  const { json, report, hdr, expect } = asked.plan;
   const expected = expect.map(readExpectation);
-  if (pid && !isThere(pid)) throw new ConfigError(`--pid "${pid}" is not a process of this machine`);
+  refuseUnwritable({ "--json": json, "--report": report, "--hdr": hdr && hdrFile(hdr, "connect") });
+  const library = report === null ? null : await plottingLibrary();
+  return await writeAll(await run(asked, expected), { json, report, hdr, library });
+}
+
+/** Runs it once, and judges it. */
+async function run(asked: Asked, expected: readonly Expectation[]): Promise<Result> {
+  const { scenario, pairs, workers } = asked.plan;
   if (isPairs(scenario) && Math.ceil(pairs / workers) * 2 > mostPeers())
     throw new ConfigError(
       `--pairs "${pairs}" is more than the ${Math.floor(mostPeers() / 2)} for which a worker may open files`,
     );
-  for (const [flag, file] of [
-    ["--json", json],
-    ["--report", report],
-  ] as const)
-    if (file !== null && !isWritable(file)) throw new ConfigError(`${flag} ${JSON.stringify(file)} can't be written`);
   const { isTTY, columns } = process.stdout;
   const display = new Display(print, isTTY, columns || COLUMNS);
   const coordinator = new Coordinator(asked, {
     workerCommand: workerCommand(),
     version,
+    meter: await meterFor(asked.plan),
     show: (progress) => display.show(progress),
   });
-  interruptOnSignal(coordinator, display);
-  const measured = await coordinator.run().finally(() => display.end());
-  const result: Result = { ...measured, expectations: expected.map((expectation) => judge(expectation, measured)) };
-  print(summaryOf(result));
-  await writeOut("--json", json, () => `${JSON.stringify(result)}\n`);
-  await writeOut("--report", report, () => reportOf(result));
-  return result.peakPeers > 0 && result.expectations.every(({ isMet }) => isMet);
+  const forget = interruptOnSignal(coordinator, display);
+  const { measured, isBroken } = await coordinator.run().finally(() => display.end());
+  forget();
+  const judged = { ...measured, expectations: expected.map((expectation) => judge(expectation, measured)) };
+  return { ...judged, exitCode: exitCodeOf(judged, isBroken) };
 }
 
-/** Whether a file can be written, so that no long run ends in vain. */
+/** Where a result goes; null is nowhere. */
+interface Outputs {
+  readonly json: string | null;
+  readonly report: string | null;
+  readonly hdr: string | null;
+  /** There where a report is. */
+  readonly library: Library | null;
+}
+
+/** Prints and writes a result. @returns the exit code: another one where a file could not be written */
+async function writeAll(result: Result, { json, report, hdr, library }: Outputs): Promise<number> {
+  print(summaryOf(result));
+  const written = [
+    await writeOut("--json", json, () => `${JSON.stringify(result)}\n`),
+    library === null || (await writeOut("--report", report, () => reportOf(result, library))),
+  ];
+  if (hdr !== null)
+    for (const [time, data] of Object.entries(result.histograms))
+      written.push(await writeOut("--hdr", hdrFile(hdr, time), () => hdrText(histogramOf(data))));
+  return written.every(Boolean) ? result.exitCode : EXIT.broken;
+}
+
+/** @throws ConfigError where the source runs without it */
+async function plottingLibrary(): Promise<Library> {
+  try {
+    return await loadLibrary();
+  } catch {
+    throw new ConfigError("--report needs the plotting library, which the binary has in it: from source, bun install");
+  }
+}
+
+function hdrFile(prefix: string, time: string): string {
+  return `${prefix}.${time}.hgrm`;
+}
+
+/** @throws ConfigError where a file can't be written, so that no long run ends in vain */
+function refuseUnwritable(files: Readonly<Record<string, string | null>>): void {
+  for (const [flag, file] of Object.entries(files))
+    if (file !== null && !isWritable(file)) throw new ConfigError(`${flag} ${JSON.stringify(file)} can't be written`);
+}
+
 function isWritable(file: string): boolean {
   try {
     closeSync(openSync(file, "a"));
@@ -82,28 +150,38 @@ function isWritable(file: string): boolean {
   }
 }
 
-/** @throws RunFailed where the file can't be written after all, such as on a full disk */
-async function writeOut(flag: string, file: string | null, textOf: () => string): Promise<void> {
-  if (file === null) return;
+/** Says so where the file can't be written after all, such as on a full disk. @returns whether it could */
+async function writeOut(flag: string, file: string | null, textOf: () => string): Promise<boolean> {
+  if (file === null) return true;
   try {
     await Bun.write(file, textOf());
+    return true;
   } catch (failure) {
-    throw new RunFailed(`${flag} ${JSON.stringify(file)}: ${failure instanceof Error ? failure.message : failure}`);
+    complain(`${flag} ${JSON.stringify(file)}: ${failure instanceof Error ? failure.message : failure}`);
+    return false;
   }
 }
 
-function interruptOnSignal(coordinator: Coordinator, display: Display): void {
+function complain(message: string): void {
+  process.stderr.write(`${NAME}: ${message}\n`);
+}
+
+/** @returns what leaves signals alone again */
+function interruptOnSignal(coordinator: Coordinator, display: Display): () => void {
   let isInterrupted = false;
   function stop(): void {
     if (isInterrupted) {
       display.end();
-      process.exit(1);
+      process.exit(EXIT.interrupted);
     }
     isInterrupted = true;
     coordinator.interrupt();
   }
-  process.on("SIGINT", stop);
-  process.on("SIGTERM", stop);
+  const signals = ["SIGINT", "SIGTERM"] as const;
+  for (const signal of signals) process.on(signal, stop);
+  return () => {
+    for (const signal of signals) process.off(signal, stop);
+  };
 }
 
 /** This program again, from source or as the binary, whose own files lie in a file system of Bun's. */
@@ -134,14 +212,6 @@ function work(wire: Wire): void {
 /** How many sockets one process may have open. */
 function mostPeers(): number {
   return (openFileLimit() ?? MANY_PEERS) - OWN_FILES;
-}
-
-function isThere(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch (failure) {
-    return failure instanceof Error && "code" in failure && failure.code === "EPERM";
-  }
 }
 
 function print(text: string): void {

@@ -1,6 +1,7 @@
 /**
  * Whole sessions as clients hold them, each with a new code; begun at a rate, or as others end.
  */
+import { Agenda } from "./agenda.ts";
 import { Pacer } from "./pacer.ts";
 import { Pair } from "./pair.ts";
 import type { Peer } from "./peer.ts";
@@ -10,62 +11,102 @@ import type { Kind } from "./wire.ts";
 
 /** So long a place stays empty after a failure, in ms: a relay that refuses all is not knocked at in a tight loop. */
 const REST_MS = 100;
+/**
+ * Over so long candidates trickle, in ms, at random: a browser finds its own addresses at once, and those that it has to
+ * ask a server for within some round trips.
+ */
+const OWN_ADDRESSES_MS = 10;
+const ASKED_ADDRESSES_MS = 150;
 
 /** A session that ends when both peers have all that the other one sent. */
 class Session extends Pair {
   readonly #handshake: Handshake;
-  #initiatorGot = 0;
-  #joinerGot = 0;
+  #missing: number;
+  #isAnswered = false;
+  /** By how long each message was held back, by number and sender. */
+  readonly #heldMs: Readonly<Record<Peer["role"], number[]>> = { initiator: [], joiner: [] };
+  /** When it would have been whole, had nothing been held back. */
+  #wholeMs = 0;
 
   constructor(stage: Stage, intendedMs: number, handshake: Handshake) {
     super(stage, intendedMs);
     this.#handshake = handshake;
+    this.#missing = 2 * (1 + stage.plan.candidates);
   }
 
   protected override ready(): void {
-    const { script, recorder, plan } = this.stage;
-    this.initiator.send(script.offer.with(this.code));
-    recorder.counts.sent += 1 + plan.candidates;
+    this.#speak(this.initiator);
     this.#handshake.onReady(this);
   }
 
-  protected override relayed(peer: Peer, kind: Kind, sizeBytes: number): void {
-    const { script, recorder, plan } = this.stage;
-    recorder.counts.received++;
-    recorder.counts.bytes += sizeBytes;
-    if (peer === this.initiator) this.#initiatorGot++;
-    else this.#joinerGot++;
-    if (kind === "offer") {
-      peer.send(script.answer.with(this.code));
-      recorder.counts.sent += 1 + plan.candidates;
-    } else if (kind === "answer") recorder.time("answer", performance.now() - this.intendedMs);
-    const all = 1 + plan.candidates;
-    if (this.#initiatorGot < all || this.#joinerGot < all) return;
+  protected override relayed(peer: Peer, kind: Kind, number: number, nowMs: number): void {
+    if (kind === "offer") this.#speak(peer);
+    else if (kind === "answer") {
+      this.#isAnswered = true;
+      this.time("answer", nowMs - this.intendedMs);
+    }
+    this.#wholeMs = Math.max(this.#wholeMs, nowMs - (this.#heldMs[this.other(peer).role][number] ?? 0));
+    if (--this.#missing > 0) return;
     this.close();
-    this.#handshake.onDone(this);
+    this.#handshake.onDone(this, this.#wholeMs);
   }
 
   protected override failed(): void {
+    if (!this.#isAnswered) this.timeFailed("answer");
+    this.timeFailed("session");
     this.#handshake.onFailed(this);
+  }
+
+  /** Sends a candidate that was held back until now. */
+  sayCandidate(peer: Peer, intendedMs: number): void {
+    if (!this.isOver)
+      peer.send(this.stage.script.candidate[peer.role].with(this.code, this.flowOf(peer).send(intendedMs)));
+  }
+
+  /** Sends offer or answer, and the candidates with it or by and by. */
+  #speak(peer: Peer): void {
+    const { script, plan } = this.stage;
+    const flow = this.flowOf(peer);
+    const nowMs = performance.now();
+    const held = this.#heldMs[peer.role];
+    held.push(0);
+    const number = flow.send(nowMs);
+    if (plan.trickle === "off") {
+      for (let i = 0; i < plan.candidates; i++) flow.send(nowMs);
+      peer.send(script.train[peer.role].with(this.code));
+      return;
+    }
+    peer.send(script.description[peer.role].with(this.code, number));
+    const own = Math.ceil(plan.candidates / 2);
+    for (let i = 0; i < plan.candidates; i++)
+      held.push(Math.random() * (i < own ? OWN_ADDRESSES_MS : ASKED_ADDRESSES_MS));
+    held.sort((a, b) => a - b);
+    for (const heldMs of held.slice(1)) this.#handshake.later(this, peer, nowMs + heldMs);
   }
 }
 
 export class Handshake implements Scenario {
   readonly isSettled = true;
+  readonly isWaiting = false;
   protected readonly stage: Stage;
   readonly #live = new Set<Session>();
   readonly #pacer: Pacer | null;
+  readonly #agenda: Agenda<readonly [Session, Peer]>;
   readonly #startMs: number;
   readonly #endMs: number;
   readonly #most: number;
   readonly #mostLive: number;
   #begun = 0;
   #resting = 0;
+  /** When a session last ended well, or the first one was begun. */
+  #progressMs: number;
 
   constructor(stage: Stage, startMs: number) {
     const { rate, rampMs, sessions, durationMs, concurrency, worker, workers } = stage.plan;
     this.stage = stage;
     this.#startMs = startMs;
+    this.#progressMs = startMs;
+    this.#agenda = new Agenda(startMs);
     this.#most = sessions || Number.POSITIVE_INFINITY;
     this.#endMs = sessions ? Number.POSITIVE_INFINITY : startMs + durationMs;
     this.#mostLive = Math.min(Math.floor(stage.mostPeers / 2), rate ? Number.POSITIVE_INFINITY : concurrency);
@@ -75,20 +116,31 @@ export class Handshake implements Scenario {
   }
 
   get tickMs(): number {
-    return this.#pacer ? PROMPT_MS : LEISURELY_MS;
+    return this.#pacer || this.stage.plan.trickle === "on" ? PROMPT_MS : LEISURELY_MS;
   }
 
   tick(nowMs: number): boolean {
     expire(this.#live, nowMs, this.stage.plan.timeoutMs);
+    this.#agenda.tick(nowMs, ([session, peer], intendedMs) => {
+      this.stage.recorder.lag(nowMs - intendedMs);
+      session.sayCandidate(peer, intendedMs);
+    });
     if (this.#pacer) this.#beginDue(this.#pacer, nowMs);
     else this.#refill(nowMs);
     const hasBegunAll = this.#pacer?.isOver ?? (this.#begun >= this.#most || nowMs >= this.#endMs);
     return this.#live.size === 0 && hasBegunAll;
   }
 
+  goOn(): void {}
+
   stop(): void {
     for (const session of this.#live) session.cut();
     this.#live.clear();
+  }
+
+  /** Has a session's candidate sent when it is due. */
+  later(session: Session, peer: Peer, atMs: number): void {
+    this.#agenda.add(atMs, [session, peer]);
   }
 
   /** Begins one arrival that was meant for `intendedMs`. */
@@ -102,11 +154,13 @@ export class Handshake implements Scenario {
   /** A pair is ready and exchanges its messages now. */
   onReady(_pair: Pair): void {}
 
-  onDone(session: Session): void {
+  /** @param wholeMs when it would have been over, had nothing been held back */
+  onDone(session: Session, wholeMs: number): void {
     const { recorder } = this.stage;
     const nowMs = performance.now();
-    recorder.time("session", nowMs - session.intendedMs);
-    recorder.done(nowMs - this.#startMs);
+    this.#progressMs = nowMs;
+    recorder.time("session", wholeMs - session.intendedMs);
+    recorder.done(wholeMs - this.#startMs); // trickling is no slowness of the relay
     this.#live.delete(session);
     if (!this.#pacer) this.#refill(nowMs);
   }
@@ -131,9 +185,30 @@ export class Handshake implements Scenario {
 
   #refill(nowMs: number): void {
     while (this.#live.size + this.#resting < this.#mostLive && this.#begun < this.#most && nowMs < this.#endMs) {
+      if (Number.isFinite(this.#most) && nowMs >= this.#progressMs + this.#patienceMs) {
+        this.#giveUp(this.#most - this.#begun);
+        return;
+      }
       this.#begun++;
       this.stage.recorder.counts.offered++;
       this.begin(nowMs);
+    }
+  }
+
+  /** So long a number of sessions is gone on with though none ends well. */
+  get #patienceMs(): number {
+    return this.stage.plan.timeoutMs + this.stage.plan.durationMs;
+  }
+
+  #giveUp(sessions: number): void {
+    const { recorder } = this.stage;
+    recorder.counts.offered += sessions;
+    recorder.counts.failed += sessions;
+    this.#begun += sessions;
+    const sentence = `for ${this.#patienceMs / 1_000} s no session ended well, so the others were not begun`;
+    for (let i = 0; i < sessions; i++) {
+      recorder.error("timeout:begin", sentence);
+      recorder.timeFailed("session", this.stage.plan.timeoutMs);
     }
   }
 }

@@ -68,6 +68,22 @@ export class Histogram {
     return this.#max;
   }
 
+  /** How many values don't exceed one that `percentile` gave. */
+  countUpTo(micros: number): number {
+    let seen = 0;
+    for (let index = 0; index <= Math.min(SIZE - 1, indexOf(micros)); index++) seen += this.#counts[index] ?? 0;
+    return seen;
+  }
+
+  /** The standard deviation, within the histogram's error. */
+  get deviation(): number {
+    let squares = 0;
+    this.#counts.forEach((count, index) => {
+      if (count > 0) squares += count * (Math.min(highest(index), this.#max) - this.mean) ** 2;
+    });
+    return this.#count === 0 ? 0 : Math.sqrt(squares / this.#count);
+  }
+
   toData(): HistogramData {
     const buckets: [number, number][] = [];
     this.#counts.forEach((count, index) => {

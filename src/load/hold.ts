@@ -3,49 +3,34 @@
  */
 import { Pacer } from "./pacer.ts";
 import { Pair } from "./pair.ts";
-import type { Peer } from "./peer.ts";
 import { expire, LEISURELY_MS, PROMPT_MS, type Scenario } from "./scenario.ts";
 import type { Route, Stage } from "./stage.ts";
-import type { Kind } from "./wire.ts";
 
 /** A pair that stays. */
 export class HeldPair extends Pair {
   readonly #hold: Hold;
-  /** When the messages that are on their way to each peer were meant to be sent, in ms. */
-  readonly #toInitiator: number[] = [];
-  readonly #toJoiner: number[] = [];
 
   constructor(stage: Stage, intendedMs: number, hold: Hold, code?: Uint8Array, route?: Route) {
     super(stage, intendedMs, code, route);
     this.#hold = hold;
   }
 
-  /** How many messages were sent and have not arrived. */
+  /** How many messages were sent and have neither arrived nor been given up. */
   get underway(): number {
-    return this.#toInitiator.length + this.#toJoiner.length;
+    return this.fromInitiator.underway + this.fromJoiner.underway;
   }
 
   /** Sends a message that was meant for `intendedMs` from one peer to the other. */
   say(isFromInitiator: boolean, intendedMs: number): void {
-    const { script, recorder } = this.stage;
     const from = isFromInitiator ? this.initiator : this.joiner;
-    (isFromInitiator ? this.#toJoiner : this.#toInitiator).push(intendedMs);
-    from.send(script.message[from.role].with(this.code));
-    recorder.counts.sent++;
+    from.send(this.stage.script.candidate[from.role].with(this.code, this.flowOf(from).send(intendedMs)));
   }
 
   protected override ready(): void {
     this.#hold.onReady(this);
   }
 
-  /** Messages arrive in the order in which they were sent, so the oldest one on its way is this one. */
-  protected override relayed(peer: Peer, _kind: Kind, sizeBytes: number): void {
-    const { recorder } = this.stage;
-    const intendedMs = (peer === this.initiator ? this.#toInitiator : this.#toJoiner).shift();
-    recorder.counts.received++;
-    recorder.counts.bytes += sizeBytes;
-    if (intendedMs !== undefined) recorder.time("message", performance.now() - intendedMs);
-  }
+  protected override relayed(): void {}
 
   protected override failed(): void {
     this.#hold.onFailed(this);
@@ -61,15 +46,24 @@ export class Hold implements Scenario {
   readonly #pacer: Pacer | null;
   #begun = 0;
   #settledMs: number | null = null;
+  /** When a pair last became ready, or the first one was begun. */
+  #progressMs: number;
 
   constructor(stage: Stage, startMs: number) {
     const { rate, rampMs, pairs } = stage.plan;
     this.stage = stage;
     this.startMs = startMs;
+    this.#progressMs = startMs;
     this.#pacer = rate
       ? new Pacer({ perSecond: rate, rampMs, startMs, endMs: Number.POSITIVE_INFINITY, most: pairs })
       : null;
   }
+
+  get isWaiting(): boolean {
+    return false;
+  }
+
+  goOn(): void {}
 
   get isSettled(): boolean {
     return this.#settledMs !== null;
@@ -86,6 +80,7 @@ export class Hold implements Scenario {
       if (this.#begun < this.stage.plan.pairs || this.waiting.size > 0) return false;
       this.#settledMs = nowMs;
     }
+    if (this.standing.size === 0 && !this.isBusy) return true; // nothing is left that could be waited for
     if (!this.run(nowMs, this.#settledMs)) return false;
     this.finish(nowMs);
     return true;
@@ -95,18 +90,26 @@ export class Hold implements Scenario {
     for (const pair of [...this.waiting, ...this.standing]) pair.cut();
   }
 
+  /** Whether something goes on though no pair stands. */
+  protected get isBusy(): boolean {
+    return false;
+  }
+
   /** What is done once all pairs are there. @returns whether it is over */
   protected run(nowMs: number, settledMs: number): boolean {
     return nowMs >= settledMs + this.stage.plan.durationMs;
   }
 
   onReady(pair: HeldPair): void {
+    this.#progressMs = performance.now();
     this.waiting.delete(pair);
     this.standing.add(pair);
   }
 
   onFailed(pair: HeldPair): void {
-    this.stage.recorder.counts.failed++;
+    const { counts } = this.stage.recorder;
+    counts.failed++;
+    if (pair.isReady) counts.dropped++;
     this.waiting.delete(pair);
     this.standing.delete(pair);
   }
@@ -115,6 +118,10 @@ export class Hold implements Scenario {
     const { recorder, plan } = this.stage;
     if (!this.#pacer) {
       while (this.#begun < plan.pairs && this.waiting.size < plan.concurrency) {
+        if (nowMs >= this.#progressMs + plan.timeoutMs) {
+          this.#giveUp(plan.pairs - this.#begun);
+          return;
+        }
         recorder.counts.offered++;
         this.#begin(nowMs);
       }
@@ -123,6 +130,19 @@ export class Hold implements Scenario {
     recorder.counts.offered += this.#pacer.tick(nowMs, recorder.lag);
     for (let intendedMs = this.#pacer.next(); intendedMs !== null; intendedMs = this.#pacer.next())
       this.#begin(intendedMs);
+  }
+
+  /** For a whole time-out no pair has become ready: the others would only wait in turn for the same. */
+  #giveUp(pairs: number): void {
+    const { recorder, plan } = this.stage;
+    recorder.counts.offered += pairs;
+    recorder.counts.failed += pairs;
+    this.#begun += pairs;
+    const sentence = `for ${plan.timeoutMs / 1_000} s no pair became ready, so the others were not begun`;
+    for (let i = 0; i < pairs; i++) {
+      recorder.error("timeout:begin", sentence);
+      recorder.timeFailed("ready", plan.timeoutMs);
+    }
   }
 
   #begin(intendedMs: number): void {

@@ -5,6 +5,7 @@ import { frame, OP, Template } from "./frames.ts";
 import { Handshake } from "./handshake.ts";
 import { Pair } from "./pair.ts";
 import type { Owner, Peer } from "./peer.ts";
+import type { TimeName } from "./result.ts";
 import type { Stage } from "./stage.ts";
 import { CODE } from "./wire.ts";
 
@@ -76,6 +77,7 @@ class Intruder implements Owner, Mischief {
   }
 
   text(): void {}
+  damaged(): void {}
 
   lost(): void {
     this.isOver = true;
@@ -114,6 +116,13 @@ class DeafPair extends Pair implements Mischief {
 
   override fail(): void {
     this.cut();
+  }
+
+  /** The times of the hostile are none of the good ones'. */
+  protected override time(_name: TimeName): void {}
+  /** What it gets of the flood is no message that was sent by number. */
+  override text(peer: Peer, bytes: Uint8Array, start: number, end: number): void {
+    if (this.stage.wire.kindOf(bytes, start, end) === "ready") super.text(peer, bytes, start, end);
   }
 
   protected override ready(): void {

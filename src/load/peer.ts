@@ -12,6 +12,8 @@ export interface Owner {
   opened(peer: Peer): void;
   /** A text came: `bytes` from `start` to `end`, for the time of the call. */
   text(peer: Peer, bytes: Uint8Array, start: number, end: number): void;
+  /** Something came that is no text: no relay of texts sends that. */
+  damaged(peer: Peer): void;
   /** It ended, and not by `close` or `cut`; `kind` is for counting. Nothing more comes. */
   lost(peer: Peer, kind: string, sentence: string): void;
 }
@@ -37,6 +39,10 @@ const HEAD_END = "\r\n\r\n";
 const NO_CLOSE_FRAME = 1006;
 /** A close frame may come without a code. */
 const NO_CODE = 1005;
+/** With which a kernel refuses to connect where all ports are used up, without and with an address to come from. */
+const NO_PORT = new Set(["EADDRNOTAVAIL", "EADDRINUSE"]);
+const NO_PORT_LEFT =
+  "no port of this machine is left for that (or --source is not its address): see --source in docs/LOAD.md";
 const CLOSE_NORMALLY = frame(OP.close, Uint8Array.of(1_000 >> 8, 1_000 & 0xff));
 
 export class Peer implements FrameSink {
@@ -106,13 +112,14 @@ export class Peer implements FrameSink {
 
   frame(opcode: number, bytes: Uint8Array, start: number, end: number): boolean {
     if (opcode === OP.text) this.#owner.text(this, bytes, start, end);
+    else if (opcode === OP.binary) this.#owner.damaged(this);
     else if (opcode === OP.ping && this.isAlive) this.send(frame(OP.pong, bytes.subarray(start, end)));
     else if (opcode === OP.close) {
       const code = end - start < 2 ? NO_CODE : ((bytes[start] ?? 0) << 8) | (bytes[start + 1] ?? 0);
       const reason = Buffer.from(bytes.subarray(start + 2, end)).toString();
       this.#lose(`closed:${code}`, `the relay closed with ${code}${reason ? ` (${reason})` : ""}`);
     }
-    return this.#state !== "over";
+    return opcode !== OP.close; // what was read with the last of it is of interest still
   }
 
   broken(why: string): void {
@@ -146,7 +153,8 @@ export class Peer implements FrameSink {
   onEnd(failure: Error | null): void {
     if (this.#state === "connecting") {
       const why = failure && "code" in failure ? String(failure.code) : "closed";
-      this.#lose(`connect:${why}`, `a peer could not connect: ${failure?.message ?? "the connection was closed"}`);
+      const reason = NO_PORT.has(why) ? NO_PORT_LEFT : (failure?.message ?? "the connection was closed");
+      this.#lose(`connect:${why}`, `a peer could not connect: ${reason}`);
     } else this.#lose(`closed:${NO_CLOSE_FRAME}`, "a connection ended without a close frame");
   }
 

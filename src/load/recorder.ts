@@ -1,14 +1,16 @@
 /**
  * What one worker counts and times, until it reports. It decides nothing.
  */
-import { Histogram } from "./histogram.ts";
-import { COUNTS, type CountName, type Delta, TIMES, type TimeName } from "./result.ts";
+import { Histogram, type HistogramData } from "./histogram.ts";
+import { COUNTS, type CountName, type Delta, RETURN_STEP_MS, TIMES, type TimeName } from "./result.ts";
 
 /** What only the process itself knows, at the time of a report. */
 export interface Usage {
   /** Since the last report, in s. */
   readonly seconds: number;
   readonly cpuSeconds: number;
+  /** How long what came waited until the process looked at it. */
+  readonly queue: HistogramData;
 }
 
 export class Recorder {
@@ -17,6 +19,9 @@ export class Recorder {
   #peakPeers = 0;
   readonly #times = new Map(TIMES.map((name) => [name, new Histogram()]));
   readonly #lags = new Histogram();
+  #failedTimes: Partial<Record<TimeName, number>> = {};
+  #storms: { pairs: number; readonly steps: number[] }[] = [];
+  #leastPeers = 0;
   #errors: Record<string, number> = {};
   #firstErrors: Record<string, string> = {};
   #lastDoneAt: number | null = null;
@@ -29,11 +34,38 @@ export class Recorder {
   set peers(peers: number) {
     this.#peers = peers;
     if (peers > this.#peakPeers) this.#peakPeers = peers;
+    if (peers < this.#leastPeers) this.#leastPeers = peers;
   }
 
   /** @param ms how long it took since it was meant to begin */
   time(name: TimeName, ms: number): void {
     this.#times.get(name)?.add(ms * 1_000);
+  }
+
+  /** Times what never came to be. @param ms its time-out, or what it waited where that is more */
+  timeFailed(name: TimeName, ms: number): void {
+    this.time(name, ms);
+    this.#failedTimes[name] = (this.#failedTimes[name] ?? 0) + 1;
+  }
+
+  /** So many pairs were cut off. @param storm from 0 */
+  cutOff(storm: number, pairs: number): void {
+    this.counts.thrown += pairs;
+    this.#storm(storm).pairs = pairs;
+  }
+
+  /** A pair came back. @param ms since all were cut off */
+  returned(storm: number, ms: number): void {
+    this.counts.returned++;
+    const { steps } = this.#storm(storm);
+    const step = Math.floor(ms / RETURN_STEP_MS);
+    while (steps.length <= step) steps.push(0);
+    steps[step] = (steps[step] ?? 0) + 1;
+  }
+
+  #storm(storm: number) {
+    while (this.#storms.length <= storm) this.#storms.push({ pairs: 0, steps: [] });
+    return this.#storms[storm] as { pairs: number; steps: number[] };
   }
 
   /** @param ms how much later than it should have been something was begun, by this process's own fault */
@@ -53,18 +85,22 @@ export class Recorder {
   }
 
   /** What was measured since the last call. */
-  take({ seconds, cpuSeconds }: Usage): Delta {
+  take({ seconds, cpuSeconds, queue }: Usage): Delta {
     const times: Delta["times"] = Object.fromEntries(
       [...this.#times].filter(([, { count }]) => count > 0).map(([name, histogram]) => [name, histogram.toData()]),
     );
     const delta: Delta = {
       counts: { ...this.counts },
       times,
+      failedTimes: this.#failedTimes,
+      storms: this.#storms,
       lags: this.#lags.toData(),
+      queue,
       errors: this.#errors,
       firstErrors: this.#firstErrors,
       peers: this.#peers,
       peakPeers: this.#peakPeers,
+      leastPeers: this.#leastPeers,
       lastDoneAt: this.#lastDoneAt,
       seconds,
       cpuSeconds,
@@ -72,7 +108,9 @@ export class Recorder {
     Object.assign(this.counts, zeros());
     for (const histogram of this.#times.values()) if (histogram.count > 0) histogram.clear();
     this.#lags.clear();
-    this.#peakPeers = this.#peers;
+    this.#peakPeers = this.#leastPeers = this.#peers;
+    this.#failedTimes = {};
+    this.#storms = [];
     this.#errors = {};
     this.#firstErrors = {};
     return delta;

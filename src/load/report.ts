@@ -1,19 +1,40 @@
 /**
- * The report of a run: one HTML page that needs nothing else, to be sent, kept or shown in a talk. No script and nothing
- * loaded from anywhere, which its policy also forbids; whatever others wrote stands in it as text. Values in, text out.
+ * The report of a run: one HTML page that needs nothing else, to be sent, kept or shown in a talk. Its plotting library
+ * is written into it; nothing is loaded from anywhere, which its policy also forbids; whatever others wrote stands in it
+ * as text. Values in, text out.
  */
-import { coursePlots, latencyPlot, percentilePlot } from "./curves.ts";
+import { coursePlots, described, hasValues, latencyPlot, type Plot, percentilePlot } from "./curves.ts";
+import { PAGE_UNITS, SCRIPT } from "./drawing.ts";
 import { headlineOf, measuredTimes, type Table, tablesOf, timesTable, warningsOf } from "./facts.ts";
-import { duration, rate } from "./figures.ts";
-import { escaped, figureOf, type Plot } from "./plot.ts";
+import { duration, escaped, rate } from "./figures.ts";
 import { type Result, TIME_MEANINGS } from "./result.ts";
 import { STYLE } from "./style.ts";
 
-const STYLE_SUM = new Bun.CryptoHasher("sha256").update(STYLE).digest("base64");
-const POLICY = `default-src 'none'; style-src 'sha256-${STYLE_SUM}'; base-uri 'none'; form-action 'none'`;
+/** The plotting library, as text. */
+export interface Library {
+  readonly script: string;
+  readonly style: string;
+}
+
+/**
+ * Loads the plotting library: out of the binary, or from where `bun install` puts it.
+ * @throws Error where it is not there
+ */
+export async function loadLibrary(): Promise<Library> {
+  const [{ default: script }, { default: style }] = await Promise.all([
+    import("uplot/dist/uPlot.iife.min.js", { with: { type: "text" } }),
+    import("uplot/dist/uPlot.min.css", { with: { type: "text" } }),
+  ]);
+  return { script, style };
+}
 
 /** The whole page. */
-export function reportOf(result: Result): string {
+export function reportOf(result: Result, library: Library): string {
+  const [main, small] = [[percentilePlot(result), latencyPlot(result)], coursePlots(result)].map((plots) =>
+    plots.filter(hasValues),
+  ) as [Plot[], Plot[]];
+  const data = JSON.stringify({ units: PAGE_UNITS, plots: [...main, ...small] }).replaceAll("<", "\\u003c");
+  const style = `${library.style}${STYLE}`;
   const { scenario, targets, version, startedAt, seconds } = result;
   const about = [
     duration(seconds * 1e6),
@@ -24,10 +45,10 @@ export function reportOf(result: Result): string {
   return `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="${POLICY}">
+<meta http-equiv="Content-Security-Policy" content="${policyFor([style], [library.script, SCRIPT])}">
 <meta name="viewport" content="width=device-width">
 <title>${escaped(titleOf(result))}</title>
-<style>${STYLE}</style>
+<style>${style}</style>
 <header>
 <h1>${isolated(scenario)} <span>${targets.map(isolated).join(", ")}</span></h1>
 <p class="about">${about.map(isolated).join(" · ")}</p>
@@ -36,13 +57,16 @@ ${warnings(result)}<main>
 <dl class="headline">
 ${headline(result)}
 </dl>
-${plotsOf("plots", [percentilePlot(result), latencyPlot(result)])}
-${plotsOf("plots small", coursePlots(result))}
+${plotsOf("plots", main)}
+${plotsOf("plots small", small)}
 ${tableOf(timesWithMeanings(result))}
 <div class="tables">
 ${tablesOf(result).map(tableOf).join("\n")}
 </div>
 </main>
+<script type="application/json" id="data">${data}</script>
+<script>${library.script}</script>
+<script>${SCRIPT}</script>
 </html>
 `;
 }
@@ -73,24 +97,35 @@ function tableOf({ title, head, rows, figures }: Table): string {
   if (rows.length === 0) return "";
   const cellOf = (tag: "th" | "td") => (text: string, column: number) => {
     const isFigure = column >= 1 && column <= figures;
-    return `<${tag}${isFigure ? ' class="figure"' : ""}>${isolated(text)}</${tag}>`;
+    const label = tag === "td" && column > 0 && head[column] ? ` data-head="${escaped(head[column])}"` : "";
+    return `<${tag}${isFigure ? ' class="figure"' : ""}${label}>${isolated(text)}</${tag}>`;
   };
   const headRow = head.length > 0 ? `<thead><tr>${head.map(cellOf("th")).join("")}</tr></thead>` : "";
   const body = rows.map((row) => `<tr>${row.map(cellOf("td")).join("")}</tr>`).join("\n");
-  return `<section><h2>${escaped(title)}</h2><table>${headRow}<tbody>\n${body}\n</tbody></table></section>`;
+  return `<section><h2>${escaped(title)}</h2><div class="wide"><table>${headRow}<tbody>\n${body}\n</tbody></table></div></section>`;
 }
+
+const OWN_QUEUE = "what came being there to the tester looking at it: a part of every time above";
 
 /** The times with what they mean, for which a page has room. */
 function timesWithMeanings(result: Result): Table {
   const { title, head, rows, figures } = timesTable(result);
-  const meanings = measuredTimes(result).map(({ name }) => TIME_MEANINGS[name]);
+  const meanings = [...measuredTimes(result).map(({ name }) => TIME_MEANINGS[name]), OWN_QUEUE];
   return { title, head: [...head, "from … to"], rows: rows.map((row, i) => [...row, meanings[i] ?? ""]), figures };
 }
 
-/** Those plots in which there is something to see. */
+/** Nothing may run, style or be fetched but what is here. */
+function policyFor(styles: readonly string[], scripts: readonly string[]): string {
+  const sums = (texts: readonly string[]) =>
+    texts.map((text) => `'sha256-${new Bun.CryptoHasher("sha256").update(text).digest("base64")}'`).join(" ");
+  return `default-src 'none'; style-src ${sums(styles)}; script-src ${sums(scripts)}; base-uri 'none'; form-action 'none'`;
+}
+
+/** A place for each plot, in the order of the data. */
 function plotsOf(classes: string, plots: readonly Plot[]): string {
-  const figures = plots
-    .filter(({ series }) => series.some(({ points }) => points.some(([, value]) => value !== null)))
-    .map(figureOf);
+  const figures = plots.map((plot) => {
+    const label = escaped(described(plot));
+    return `<figure><figcaption><h2>${escaped(plot.title)}</h2></figcaption><div class="plot" role="img" aria-label="${label}"></div></figure>`;
+  });
   return figures.length > 0 ? `<div class="${classes}">\n${figures.join("\n")}\n</div>` : "";
 }

@@ -16,6 +16,10 @@ export interface Scenario {
   stop(): void;
   /** Whether the load that was asked for has been reached, and so what is measured from now on is it. */
   readonly isSettled: boolean;
+  /** Whether it waits for the other workers before it goes on. */
+  readonly isWaiting: boolean;
+  /** All workers wait: it may go on. */
+  goOn(): void;
 }
 
 /** Ends pairs that have waited too long. @param waiting the oldest first, as they were added */

@@ -2,20 +2,22 @@
  * What every scenario of one worker works with: where to connect, what to say, whom to tell. Made once per run, so that
  * a session itself only fills in its code.
  */
+import { isIP } from "node:net";
 import type { Plan } from "./config.ts";
 import { frame, OP, Template } from "./frames.ts";
 import { type Owner, Peer, type Way } from "./peer.ts";
 import type { Recorder } from "./recorder.ts";
-import { CODE, type Role, type Wire } from "./wire.ts";
+import { Message, Train } from "./seal.ts";
+import { CODE, type Role, type SealedKind, type Wire } from "./wire.ts";
 
 /** What is said in a session, ready to be sent. */
 export interface Script {
   readonly join: Readonly<Record<Role, Template | null>>;
-  /** The offer, and the answer, each with all its candidates behind it: they leave in one write. */
-  readonly offer: Template;
-  readonly answer: Template;
-  /** A single message, of the size that the relay scenario asks for. */
-  readonly message: Readonly<Record<Role, Template>>;
+  /** What each role sends: the initiator offers and the joiner answers; both send candidates. */
+  readonly description: Readonly<Record<Role, Message>>;
+  readonly candidate: Readonly<Record<Role, Message>>;
+  /** Offer or answer with all candidates right behind it, in one write. */
+  readonly train: Readonly<Record<Role, Train>>;
 }
 
 /** How peers get to one target, and what they ask of it. */
@@ -82,30 +84,33 @@ class Codes {
 const HEX = Buffer.from("0123456789ABCDEF");
 
 function scriptOf(plan: Plan, wire: Wire): Script {
-  const text = (words: string) => frame(OP.text, Buffer.from(words));
+  const isRelay = plan.scenario === "relay"; // whose pairs send each other candidates only, of a size of their own
+  const each = <T>(make: (role: Role) => T): Record<Role, T> => ({
+    initiator: make("initiator"),
+    joiner: make("joiner"),
+  });
   const join = (role: Role) => {
     const words = wire.join(role);
-    return words === null ? null : new Template(text(words), CODE);
+    return words === null ? null : new Template(frame(OP.text, Buffer.from(words)), CODE);
   };
-  const train = (kind: "offer" | "answer", role: Role) => {
-    const candidate = text(wire.message("candidate", role, plan.candidateBytes));
-    const candidates = Array.from({ length: plan.candidates }, () => candidate);
-    return new Template(Buffer.concat([text(wire.message(kind, role, plan.sdpBytes)), ...candidates]), CODE);
-  };
-  const message = (role: Role) => new Template(text(wire.message("candidate", role, plan.sizeBytes)), CODE);
-  return {
-    join: { initiator: join("initiator"), joiner: join("joiner") },
-    offer: train("offer", "initiator"),
-    answer: train("answer", "joiner"),
-    message: { initiator: message("initiator"), joiner: message("joiner") },
-  };
+  const candidateBytes = isRelay ? plan.sizeBytes : plan.candidateBytes;
+  const candidate = each((role) => new Message(wire, "candidate", role, candidateBytes));
+  const description = each((role) => new Message(wire, DESCRIBES[role], role, plan.sdpBytes));
+  const train = (role: Role) =>
+    new Train([description[role], ...Array.from({ length: isRelay ? 0 : plan.candidates }, () => candidate[role])]);
+  return { join: each(join), description, candidate, train: each(train) };
 }
+
+/** How each role describes itself. */
+export const DESCRIBES = { initiator: "offer", joiner: "answer" } as const satisfies Record<Role, SealedKind>;
 
 function routeOf(target: string, source: string | undefined, plan: Plan, wire: Wire): Route {
   const { protocol, hostname, host, port, pathname, search } = new URL(target);
   const isTls = protocol === "wss:";
-  const tls = isTls ? { rejectUnauthorized: !plan.insecure, serverName: hostname } : false;
-  const way = { hostname: hostname.replace(/^\[|\]$/g, ""), port: Number(port) || (isTls ? 443 : 80), tls };
+  const name = hostname.replace(/^\[|\]$/g, "");
+  const serverName = isIP(name) ? {} : { serverName: name }; // RFC 6066: an address is no name to ask for
+  const tls = isTls ? { rejectUnauthorized: !plan.insecure, ...serverName } : false;
+  const way = { hostname: name, port: Number(port) || (isTls ? 443 : 80), tls };
   const request = (role: Role) => {
     const lines = [
       `GET ${pathname.replace(/\/$/, "")}${wire.path(role) || "/"}${search} HTTP/1.1`,

@@ -4,6 +4,7 @@
  */
 import { HeldPair, Hold } from "./hold.ts";
 import { TIMER_STEP_MS } from "./pacer.ts";
+import type { TimeName } from "./result.ts";
 import { PROMPT_MS } from "./scenario.ts";
 import type { Route, Stage } from "./stage.ts";
 
@@ -25,6 +26,7 @@ interface Return {
 
 class ReturningPair extends HeldPair {
   readonly tries: number;
+  #firstReadyMs: number | null = null;
 
   constructor(stage: Stage, { code, route, intendedMs, tries }: Return, storm: Storm) {
     super(stage, intendedMs, storm, code, route);
@@ -32,8 +34,21 @@ class ReturningPair extends HeldPair {
   }
 
   protected override heardReady(): void {
-    this.stage.recorder.time("return", performance.now() - this.intendedMs);
+    this.#firstReadyMs ??= performance.now();
   }
+
+  /** Both are back: a peer that was back alone, and was cut off again, was not. */
+  protected override ready(): void {
+    const nowMs = performance.now();
+    const { recorder } = this.stage;
+    recorder.time("return", (this.#firstReadyMs ?? nowMs) - this.intendedMs);
+    recorder.time("return", nowMs - this.intendedMs);
+    super.ready();
+  }
+
+  /** Connecting and being ready again are parts of the return, and not of how pairs were gathered. */
+  protected override time(_name: TimeName): void {}
+  protected override timeFailed(_name: TimeName): void {}
 }
 
 export class Storm extends Hold {
@@ -41,27 +56,49 @@ export class Storm extends Hold {
   #returns: Return[] = [];
   #isSorted = true;
   #storms = 0;
+  #cutMs = 0;
   #calmSinceMs: number | null = null;
+  #isAsking = false;
 
   override get tickMs(): number {
     return PROMPT_MS;
   }
 
+  protected override get isBusy(): boolean {
+    return this.#returns.length > 0 || this.waiting.size > 0;
+  }
+
+  override get isWaiting(): boolean {
+    return this.#isAsking;
+  }
+
   override onReady(pair: HeldPair): void {
     super.onReady(pair);
-    this.stage.recorder.done(performance.now() - this.startMs);
+    const nowMs = performance.now();
+    if (pair instanceof ReturningPair) this.stage.recorder.returned(this.#storms - 1, nowMs - this.#cutMs);
+    else this.stage.recorder.done(nowMs - this.startMs);
   }
 
   override onFailed(pair: HeldPair): void {
-    const { timeoutMs } = this.stage.plan;
-    const nowMs = performance.now();
-    const isReturning = pair instanceof ReturningPair && this.waiting.delete(pair);
-    const atMs = isReturning ? nowMs + Math.random() * Math.min(MOST_BACK_OFF_MS, BACK_OFF_MS * 2 ** pair.tries) : 0;
-    if (isReturning && atMs <= pair.intendedMs + timeoutMs) {
-      const { code, route, intendedMs, tries } = pair;
+    const { recorder, plan } = this.stage;
+    if (!(pair instanceof ReturningPair)) {
+      super.onFailed(pair);
+      return;
+    }
+    if (!this.waiting.delete(pair)) {
+      this.standing.delete(pair); // it had come back
+      recorder.counts.dropped++;
+      return;
+    }
+    const atMs = performance.now() + Math.random() * Math.min(MOST_BACK_OFF_MS, BACK_OFF_MS * 2 ** pair.tries);
+    const { code, route, intendedMs, tries } = pair;
+    if (atMs <= intendedMs + plan.timeoutMs) {
       this.#returns.push({ code, route, intendedMs, atMs, tries: tries + 1 });
       this.#isSorted = false;
-    } else super.onFailed(pair);
+      return;
+    }
+    recorder.counts.stranded++;
+    for (let peers = 0; peers < 2; peers++) recorder.timeFailed("return", plan.timeoutMs);
   }
 
   protected override run(nowMs: number): boolean {
@@ -69,18 +106,18 @@ export class Storm extends Hold {
     this.#isSorted = true;
     for (let next = this.#returns.at(-1); next && next.atMs <= nowMs; next = this.#returns.at(-1)) {
       this.#returns.pop();
-      if (next.tries === 0) this.#arrive(next, nowMs);
+      if (next.tries === 0) this.stage.recorder.lag(Math.max(0, nowMs - next.intendedMs - TIMER_STEP_MS));
       const pair = new ReturningPair(this.stage, next, this);
       this.waiting.add(pair);
       pair.start();
     }
-    if (this.#returns.length > 0 || this.waiting.size > 0) {
+    if (this.isBusy) {
       this.#calmSinceMs = null;
       return false;
     }
     if (this.#storms >= this.stage.plan.storms) return true;
     this.#calmSinceMs ??= nowMs;
-    if (nowMs >= this.#calmSinceMs + CALM_MS) this.#break();
+    if (nowMs >= this.#calmSinceMs + CALM_MS) this.#isAsking = true;
     return false;
   }
 
@@ -90,17 +127,16 @@ export class Storm extends Hold {
     this.standing.clear();
   }
 
-  #arrive({ intendedMs }: Return, nowMs: number): void {
-    const { counts } = this.stage.recorder;
-    counts.offered++;
-    counts.started++;
-    this.stage.recorder.lag(Math.max(0, nowMs - intendedMs - TIMER_STEP_MS));
-  }
-
-  #break(): void {
+  /** Cuts all off, when every worker is ready for it. */
+  override goOn(): void {
+    if (!this.#isAsking) return;
+    this.#isAsking = false;
+    this.#calmSinceMs = null;
     this.#storms++;
     const pairs = [...this.standing];
+    this.stage.recorder.cutOff(this.#storms - 1, pairs.length);
     this.standing.clear();
+    this.#cutMs = performance.now();
     for (const pair of pairs) pair.cut();
     const cutMs = performance.now(); // thousands of them take a while
     this.#returns = pairs.map(({ code, route }) => {

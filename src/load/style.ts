@@ -23,7 +23,7 @@ body {
 h1 { font-size: 1.7rem; line-height: 1.2; font-weight: 650; letter-spacing: -0.015em; }
 main > section { margin-top: 1rem; }
 h2 { font-size: 1rem; font-weight: 600; }
-h1 span, .about, .note, th, .legend, svg text { color: var(--faint); fill: var(--faint); }
+h1 span, .about, .note, th { color: var(--faint); }
 h1 span { font-weight: 400; }
 .about { margin-top: 0.3rem; }
 bdi { unicode-bidi: isolate; }
@@ -40,40 +40,30 @@ bdi { unicode-bidi: isolate; }
 .plots.small { grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); }
 figure, section { padding: 1rem 1.2rem; border: 1px solid var(--line); border-radius: 10px; background: var(--card); min-width: 0; }
 figcaption { display: flex; flex-wrap: wrap; gap: 0.2rem 1.4rem; align-items: baseline; margin-bottom: 0.5rem; }
-.legend { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: 0 1.1rem; font-size: 0.9rem; }
-.legend li::before {
-  content: ""; display: inline-block; width: 1.1em; height: 3px; margin-right: 0.4em; border-radius: 2px;
-  vertical-align: middle; background: var(--hue);
-}
-.c1 { --hue: var(--c1); } .c2 { --hue: var(--c2); } .c3 { --hue: var(--c3); }
-.c4 { --hue: var(--c4); } .c5 { --hue: var(--c5); } .c6 { --hue: var(--c6); } .bad { --hue: var(--bad); }
-.plot { display: block; width: calc(100% - 6rem); height: 18rem; margin: 0.9rem 1.6rem 2rem 4.4rem; overflow: visible; }
-.small .plot { height: 11rem; }
-.plot svg { overflow: visible; }
-.plot line { stroke: var(--line); stroke-width: 1px; }
-.plot .x line { stroke-opacity: 0.6; }
-.plot text { font-size: 0.85rem; }
-.plot .y text { text-anchor: end; dominant-baseline: central; transform: translateX(-0.6rem); }
-.plot .x text { text-anchor: middle; transform: translateY(1.4rem); }
-path { vector-effect: non-scaling-stroke; stroke: var(--hue); stroke-linecap: round; stroke-linejoin: round; }
-.line { fill: none; stroke-width: 2.5px; }
-.guide { fill: none; stroke-width: 7px; stroke-opacity: 0.35; }
-.area { fill: var(--hue); fill-opacity: 0.25; stroke-width: 1.5px; }
+.plot { width: 100%; min-width: 0; }
+.plot .u-legend { font-size: 0.85rem; text-align: left; color: var(--text); }
+.plot .u-legend th { color: var(--faint); border: 0; padding: 0 0.3rem 0 0; font-size: inherit; }
+.plot .u-legend td { border: 0; padding: 0; min-width: 4.5em; }
+.plot .u-legend .u-marker { border-width: 2px; }
 .tables { columns: 26rem; column-gap: 1rem; margin-top: 1rem; }
 .tables section { break-inside: avoid; margin-bottom: 1rem; }
-section { overflow-x: auto; }
+.wide { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; margin-top: 0.5rem; font-size: 0.95rem; }
 th, td { padding: 0.28rem 0 0.28rem 1.2rem; text-align: left; vertical-align: baseline; border-top: 1px solid var(--line); }
 th { font-weight: 400; border-top: 0; font-size: 0.9rem; }
 th:first-child, td:first-child { padding-left: 0; }
-td:last-child { overflow-wrap: anywhere; min-width: 5rem; }
-td:nth-child(9) { min-width: 16rem; }
+td:last-child { overflow-wrap: anywhere; min-width: 4rem; }
+td:nth-child(11) { min-width: 14rem; }
 .figure { text-align: right; white-space: nowrap; }
 @media (max-width: 40rem) {
   .headline { grid-template-columns: 1fr 1fr; }
   .headline dd { font-size: 1.6rem; }
-  .plot { height: 15rem; }
-  .plot .x text:nth-of-type(even) { display: none; }
+  .wide table, .wide thead, .wide tbody, .wide tr, .wide td { display: block; }
+  .wide thead { display: none; }
+  .wide tr { display: flex; flex-wrap: wrap; gap: 0 1rem; padding: 0.35rem 0; border-top: 1px solid var(--line); }
+  .wide td { border: 0; padding: 0; min-width: 0; white-space: normal; text-align: left; overflow-wrap: anywhere; }
+  .wide td:first-child { flex-basis: 100%; font-weight: 600; }
+  .wide td[data-head]:not([data-head=""])::before { content: attr(data-head) " "; color: var(--faint); font-size: 0.85rem; }
 }
 @media print { figure, section { break-inside: avoid; } }
 `;

@@ -25,18 +25,18 @@ function titleOf({ version, scenario, targets, seconds }: Result): string {
 }
 
 function headlineText(figures: readonly Figure[]): string {
-  return aligned(
+  return alignedText(
     figures.map(({ label, value, note }) => [label, value, note]),
     1,
   );
 }
 
 function tableText({ title, head, rows, figures }: Table): string {
-  return `${title}\n${aligned(head.length > 0 ? [head, ...rows] : rows, figures)}`;
+  return `${title}\n${alignedText(head.length > 0 ? [head, ...rows] : rows, figures)}`;
 }
 
 /** Columns as wide as their widest cell; those of figures stand flush right. */
-function aligned(rows: readonly (readonly string[])[], figures: number): string {
+export function alignedText(rows: readonly (readonly string[])[], figures: number): string {
   const cells = rows.map((row) => row.map((cell) => cut(printable(cell), LONGEST_CELL)));
   const widths = (cells[0] ?? []).map((_, column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)));
   return cells

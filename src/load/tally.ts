@@ -8,8 +8,10 @@ import {
   type CountName,
   type Delta,
   percentilesOf,
+  RETURN_STEP_MS,
   type Result,
   type Second,
+  type Storm,
   type TimeName,
 } from "./result.ts";
 
@@ -21,13 +23,19 @@ export class Tally {
   cpuSeconds = 0;
   readonly #main: TimeName;
   readonly #times = new Map<TimeName, Histogram>();
+  readonly #failedTimes: Partial<Record<TimeName, number>> = {};
   readonly #lags = new Histogram();
+  readonly #queue = new Histogram();
+  readonly #storms: { pairs: number; readonly steps: number[] }[] = [];
   readonly #errors = new Map<string, { count: number; first: string }>();
   readonly #peers: number[];
   readonly #peaks: number[];
+  #mostPeers = 0;
+  #leastPeers: number | null = null;
   readonly #busy: { cpuSeconds: number; seconds: number }[];
   /** Since the last point of the timeline. */
   readonly #recent = new Histogram();
+  readonly #recentQueue = new Histogram();
   #recentErrors = 0;
   #recentLoad = 0;
 
@@ -58,8 +66,21 @@ export class Tally {
     return this.#lags.count === 0 ? 0 : this.#lags.percentile(99);
   }
 
+  /** How long what came waited until a worker looked at it. */
+  get queue(): Result["generator"]["queue"] {
+    const { p50, p99, max } = percentilesOf(this.#queue);
+    return { p50, p99, max };
+  }
+
   get percentiles(): Result["percentiles"] {
-    return Object.fromEntries([...this.#times].map(([name, histogram]) => [name, percentilesOf(histogram)]));
+    return Object.fromEntries(
+      [...this.#times].map(([name, histogram]) => [name, percentilesOf(histogram, this.#failedTimes[name] ?? 0)]),
+    );
+  }
+
+  /** How each storm's pairs came back. */
+  get storms(): Storm[] {
+    return this.#storms.map(stormOf);
   }
 
   get histograms(): Result["histograms"] {
@@ -80,9 +101,27 @@ export class Tally {
       histogram.merge(data);
       if (time === this.#main) this.#recent.merge(data);
     }
+    for (const [name, failed] of Object.entries(delta.failedTimes)) {
+      const time = name as TimeName;
+      this.#failedTimes[time] = (this.#failedTimes[time] ?? 0) + failed;
+    }
+    delta.storms.forEach(({ pairs, steps }, index) => {
+      while (this.#storms.length <= index) this.#storms.push({ pairs: 0, steps: [] });
+      const storm = this.#storms[index];
+      if (!storm) return;
+      storm.pairs += pairs;
+      steps.forEach((count, step) => {
+        storm.steps[step] = (storm.steps[step] ?? 0) + count;
+      });
+    });
     this.#lags.merge(delta.lags);
+    this.#queue.merge(delta.queue);
+    this.#recentQueue.merge(delta.queue);
     for (const [kind, count] of Object.entries(delta.errors))
       this.#addError(kind, count, delta.firstErrors[kind] ?? kind);
+    const others = this.peers - (this.#peers[worker] ?? 0);
+    this.#mostPeers = Math.max(this.#mostPeers, others + delta.peakPeers);
+    this.#leastPeers = Math.min(this.#leastPeers ?? Number.POSITIVE_INFINITY, others + delta.leastPeers);
     this.#peers[worker] = delta.peers;
     this.#peaks[worker] = Math.max(this.#peaks[worker] ?? 0, delta.peakPeers);
     this.lastDoneAt = Math.max(this.lastDoneAt, delta.lastDoneAt ?? 0);
@@ -111,19 +150,39 @@ export class Tally {
       counts: Object.fromEntries(COUNTS.map((name) => [name, this.counts[name] - before[name]])) as Second["counts"],
       errors: this.#recentErrors,
       peers: this.peers,
+      mostPeers: Math.max(this.#mostPeers, this.peers),
+      leastPeers: Math.min(this.#leastPeers ?? this.peers, this.peers),
       p50: hasTimes ? this.#recent.percentile(50) : null,
       p99: hasTimes ? this.#recent.percentile(99) : null,
       max: hasTimes ? this.#recent.max : null,
       generatorLoad: this.#recentLoad,
+      generatorQueue: this.#recentQueue.percentile(99),
     };
     this.timeline.push(second);
     this.#countsBefore = { ...this.counts };
     this.#recent.clear();
+    this.#recentQueue.clear();
+    this.#mostPeers = 0;
+    this.#leastPeers = null;
     this.#recentErrors = 0;
     this.#recentLoad = 0;
     return second;
   }
   #countsBefore = zeros();
+}
+
+/** @param steps how many came back in each step; a step that nobody came back in may be missing */
+export function stormOf({ pairs, steps }: { readonly pairs: number; readonly steps: readonly number[] }): Storm {
+  let all = 0;
+  const curve = Array.from(steps, (count) => {
+    all += count ?? 0;
+    return all;
+  });
+  const after = (share: number): number | null => {
+    const step = curve.findIndex((back) => back >= Math.ceil(share * pairs));
+    return step < 0 ? null : ((step + 1) * RETURN_STEP_MS) / 1_000;
+  };
+  return { pairs, back: { p50: after(0.5), p95: after(0.95), p99: after(0.99), p100: after(1) }, curve };
 }
 
 function sum(numbers: readonly number[]): number {

@@ -6,6 +6,7 @@ import { Exchange } from "./exchange.ts";
 import { Handshake } from "./handshake.ts";
 import { Hold } from "./hold.ts";
 import { Hostile } from "./hostile.ts";
+import { QueueProbe } from "./queueing.ts";
 import { Recorder } from "./recorder.ts";
 import type { Delta } from "./result.ts";
 import type { Scenario } from "./scenario.ts";
@@ -27,6 +28,7 @@ const MADE: Readonly<Record<ScenarioName, new (stage: Stage, startMs: number) =>
 export type Order =
   | { readonly type: "plan"; readonly plan: Plan }
   | { readonly type: "start" }
+  | { readonly type: "goOn" }
   | { readonly type: "stop" };
 
 /** What it tells. */
@@ -34,6 +36,7 @@ export type Report =
   | { readonly type: "hello" }
   | { readonly type: "prepared" }
   | { readonly type: "settled" }
+  | { readonly type: "waiting" }
   | { readonly type: "delta"; readonly delta: Delta }
   | { readonly type: "over"; readonly delta: Delta };
 
@@ -50,10 +53,12 @@ export interface WorkerWorld {
 export class Worker {
   readonly #world: WorkerWorld;
   readonly #recorder = new Recorder();
+  readonly #queue = new QueueProbe();
   #stage: Stage | null = null;
   #scenario: Scenario | null = null;
   #timer: NodeJS.Timeout | null = null;
   #isSettled = false;
+  #isWaiting = false;
   #reportedMs = 0;
   #reportedCpu = 0;
 
@@ -64,12 +69,18 @@ export class Worker {
   obey(order: Order): void {
     if (order.type === "plan") this.#prepare(order.plan);
     else if (order.type === "start") this.#start();
+    else if (order.type === "goOn") this.#goOn();
     else this.#end();
   }
 
   #prepare(plan: Plan): void {
     this.#stage = new Stage(plan, this.#world.wire, this.#recorder, this.#world.mostPeers);
-    this.#world.report({ type: "prepared" });
+    this.#queue.start().then(() => this.#world.report({ type: "prepared" }));
+  }
+
+  #goOn(): void {
+    this.#isWaiting = false;
+    this.#scenario?.goOn();
   }
 
   #start(): void {
@@ -92,6 +103,10 @@ export class Worker {
       this.#isSettled = true;
       this.#world.report({ type: "settled" });
     }
+    if (scenario.isWaiting && !this.#isWaiting) {
+      this.#isWaiting = true;
+      this.#world.report({ type: "waiting" });
+    }
     if (nowMs >= this.#reportedMs + REPORT_MS) this.#world.report({ type: "delta", delta: this.#take() });
   }
 
@@ -100,12 +115,17 @@ export class Worker {
     clearTimeout(this.#timer);
     this.#timer = null;
     this.#scenario?.stop();
+    this.#queue.stop();
     this.#world.report({ type: "over", delta: this.#take() });
   }
 
   #take(): Delta {
     const [nowMs, cpu] = [performance.now(), this.#world.cpuSeconds()];
-    const usage = { seconds: (nowMs - this.#reportedMs) / 1_000, cpuSeconds: cpu - this.#reportedCpu };
+    const usage = {
+      seconds: (nowMs - this.#reportedMs) / 1_000,
+      cpuSeconds: cpu - this.#reportedCpu,
+      queue: this.#queue.take(),
+    };
     this.#reportedMs = nowMs;
     this.#reportedCpu = cpu;
     return this.#recorder.take(usage);

@@ -3,22 +3,26 @@ import { expect, test } from "bun:test";
 import { resolve } from "node:path";
 import { measurements, NAMES, type Sample } from "../../bench/measurements.ts";
 import { pageWith, tablesOf } from "../../bench/page.ts";
-import { SERVERS } from "../../bench/servers.ts";
+import { SERVERS, type ServerName } from "../../bench/servers.ts";
 import { NOTHING } from "../../src/load/figures.ts";
 import { Histogram } from "../../src/load/histogram.ts";
 import { percentilesOf } from "../../src/load/result.ts";
 import { stalledResult } from "../support/machines/results.ts";
 import { ROOT } from "../support/relays/relay.ts";
 
-const CIRCUMSTANCES = { rounds: 2, seconds: 10, growth: [100, 2_000], nodeVersion: "v20.0.0" };
+const CIRCUMSTANCES = {
+  ...{ rounds: 2, seconds: 10, growth: [100, 2_000], servers: Object.keys(SERVERS) as ServerName[] },
+  missing: ["PDP-11 was not measured: there is none"],
+  versions: { node: "v20.0.0\n", go: "Go 1.0" },
+};
 const SESSIONS = stalledResult();
 
-/** The tables after two rounds. @param sessionMicros what a session costs in a measurement and a round */
-function tables(sessionMicros: (measurement: string, round: number) => number): Record<string, string> {
+/** Of two rounds. @param sessionMicros what a session costs in a measurement and a round */
+function samplesOf(sessionMicros: (measurement: string, round: number) => number): Sample[] {
   const messages = new Histogram();
   messages.add(300);
   const percentiles = { ...SESSIONS.percentiles, message: percentilesOf(messages) };
-  const samples = [0, 1].flatMap((round) =>
+  return [0, 1].flatMap((round) =>
     measurements(CIRCUMSTANCES).flatMap(({ name: measurement }) =>
       Object.keys(SERVERS).map((server): Sample => {
         const cpuMicrosPerSession = sessionMicros(measurement, round);
@@ -27,8 +31,9 @@ function tables(sessionMicros: (measurement: string, round: number) => number): 
       }),
     ),
   );
-  return tablesOf(samples, CIRCUMSTANCES);
 }
+
+const tables = (sessionMicros: Parameters<typeof samplesOf>[0]) => tablesOf(samplesOf(sessionMicros), CIRCUMSTANCES);
 
 test("every figure in the tables comes from a measurement that is made", () => {
   const blocks = Object.entries(tables(() => 100));
@@ -45,5 +50,15 @@ test("every table has its place in the docs, and the one before it is gone", asy
 
 test("what TLS costs is told round by round, so that a slow round does not make it look dearer", () => {
   const cost = (measurement: string, round: number) => (measurement === NAMES.secure ? 400 : 100) * (round + 1);
-  expect(tables(cost)["tls"]).toContain("| WSS as a multiple of WS | 4 | 4 | 4 |");
+  expect(tables(cost)["tls"]).toContain("| WSS as a multiple of WS | 4 | 4 | 4 | 4 |");
+});
+
+test("what could not be measured here is said, and has no column", () => {
+  const servers = CIRCUMSTANCES.servers.filter((name) => name !== "go");
+  const { machine = "", ratios = "" } = tablesOf(
+    samplesOf(() => 100),
+    { ...CIRCUMSTANCES, servers },
+  );
+  expect(machine).toContain("- PDP-11 was not measured: there is none");
+  expect(ratios).not.toContain("gorilla");
 });

@@ -42,6 +42,11 @@ describe("ratios", () => {
     expect(ratioTable(COLUMNS, [row("less", [10, 10], [null, 40])])).toContain("| CPU | 4 | – |");
   });
 
+  test("nothing is no baseline: what grew by 0 bytes makes no ratio", () => {
+    expect(ratioTable(COLUMNS, [row("less", [10], [0])])).toContain("| CPU | – | – |");
+    expect(notAhead(COLUMNS, [row("less", [10], [0])])).toContain("None");
+  });
+
   test("the first column is not among those that it is compared with", () => {
     expect(ratioTable(COLUMNS, []).split("\n")[0]).toBe("|  | than ws | than PeerJS |");
   });

@@ -72,7 +72,7 @@ test("every option takes both of its bounds", () => {
 });
 
 test("the help names every scenario and option, and no variables", () => {
-  const help = helpText("whisper-load", "1.2.3");
+  const help = helpText("whisper-load", "1.2.3", "NAMES");
   for (const name of Object.keys(SCENARIOS)) expect(help).toContain(`\n  ${name} `);
   for (const { flag, what } of Object.values(OPTIONS)) {
     expect(help).toContain(`\n  ${flag}\n`);

@@ -14,6 +14,9 @@ const PROGRESS: Progress = {
     counts: countsOf({ offered: 1_000, done: 998, received: 5_988 }),
     errors: 2,
     peers: 2_004,
+    mostPeers: 2_004,
+    leastPeers: 1_900,
+    generatorQueue: 250,
     p50: 1_200,
     p99: 8_910,
     max: 31_000,
@@ -21,7 +24,17 @@ const PROGRESS: Progress = {
   },
   counts: countsOf({ offered: 1_000, started: 1_000, done: 998, failed: 2, received: 5_988, bytes: 2_048 }),
   main: "session",
-  percentiles: { count: 998, p50: 1_100, p90: 2_000, p99: 9_000, p999: 14_200, max: 31_000, mean: 1_300 },
+  percentiles: {
+    count: 998,
+    failed: 0,
+    p50: 1_100,
+    p90: 2_000,
+    p95: 5_000,
+    p99: 9_000,
+    p999: 14_200,
+    max: 31_000,
+    mean: 1_300,
+  },
   errors: { "closed:1006": 1, "timeout:ready": 12 },
 };
 const afterSeconds = (at: number, progress = PROGRESS): Progress => ({
@@ -54,8 +67,8 @@ describe("in a pipe", () => {
     const { display, written } = shown(false, 80, PROGRESS, PROGRESS, afterSeconds(3));
     display.end();
     expect(written).toEqual([
-      "at=1s offered=1000/s achieved=998/s messages=5988/s peers=2004 failed=2 errors=13 session.p50=1.2ms session.p99=8.91ms session.max=31ms generator=41%\n",
-      "at=3s offered=500/s achieved=499/s messages=2994/s peers=2004 failed=2 errors=13 session.p50=1.2ms session.p99=8.91ms session.max=31ms generator=41%\n",
+      "at=1s offered=1000/s achieved=998/s messages=5988/s peers=2004 failed=2 errors=13 session.p50=1.2ms session.p99=8.91ms session.max=31ms queue=0.25ms faults=0 generator=41%\n",
+      "at=3s offered=500/s achieved=499/s messages=2994/s peers=2004 failed=2 errors=13 session.p50=1.2ms session.p99=8.91ms session.max=31ms queue=0.25ms faults=0 generator=41%\n",
     ]);
   });
 
@@ -135,8 +148,8 @@ describe("the summary", () => {
     const lines = linesOf(summaryOf(stalledResult()));
     expect(lines).toContain("handshake against ws://127.0.0.1:8000/, 60 s, whisper-signaling 0.1.0");
     expect(lines).toContain("sessions achieved 999/s 99.9 % of 1,000/s offered");
-    expect(lines).toContain("time p50 p90 p99 p99.9 max mean count");
-    expect(lines).toContain("session 1.38 ms 1.75 ms 1.4 s 1.94 s 2 s 34.8 ms 60,000");
+    expect(lines).toContain("time p50 p90 p95 p99 p99.9 max mean count failed");
+    expect(lines).toContain("session 1.38 ms 1.75 ms 1.8 ms 1.4 s 1.94 s 2 s 34.8 ms 60,000 0");
     expect(lines).toContain("timeout:ready 48 no ready within 1000 ms of the second join");
     expect(lines).toContain("CPU per session 220 µs");
     expect(lines).toContain("CPU per message 36.7 µs");
@@ -149,7 +162,7 @@ describe("the summary", () => {
 
   test("figures of a column stand flush right", () => {
     const times = /^Times\n(.*?)\n\n/ms.exec(summaryOf(stalledResult()))?.[1]?.split("\n") ?? [];
-    expect(times).toHaveLength(5);
+    expect(times).toHaveLength(6);
     expect(new Set(times.map((line) => line.length)).size).toBe(1);
   });
 

@@ -1,9 +1,10 @@
 /** What workers record, and the sum of it: nothing is lost between reports, and nothing counted twice. */
 import { expect, test } from "bun:test";
+import { Histogram } from "../../src/load/histogram.ts";
 import { Recorder } from "../../src/load/recorder.ts";
 import { Tally } from "../../src/load/tally.ts";
 
-const USAGE = { seconds: 1, cpuSeconds: 0.25 };
+const USAGE = { seconds: 1, cpuSeconds: 0.25, queue: new Histogram().toData() };
 
 test("a report holds what came since the last one, and the next begins at nothing", () => {
   const recorder = new Recorder();
@@ -49,7 +50,7 @@ test("the tally is the sum of all workers, and each point of the timeline what c
   bob.error("timeout:ready", "bob waited");
   bob.peers = 6;
   tally.add(0, alice.take(USAGE));
-  tally.add(1, bob.take({ seconds: 1, cpuSeconds: 0.75 }));
+  tally.add(1, bob.take({ seconds: 1, cpuSeconds: 0.75, queue: USAGE.queue }));
   const first = tally.second(1);
   expect(first).toMatchObject({ at: 1, errors: 3, peers: 8, max: 3_000, p50: 1_000, generatorLoad: 0.75 });
   expect(first.counts.offered).toBe(4);
@@ -71,8 +72,8 @@ test("the tally is the sum of all workers, and each point of the timeline what c
 test("the load is that of the busiest worker over the run", () => {
   const tally = new Tally("session", 2);
   const recorder = new Recorder();
-  for (const cpuSeconds of [0.2, 0.4]) tally.add(0, recorder.take({ seconds: 1, cpuSeconds }));
-  tally.add(1, recorder.take({ seconds: 2, cpuSeconds: 1 }));
+  for (const cpuSeconds of [0.2, 0.4]) tally.add(0, recorder.take({ ...USAGE, cpuSeconds }));
+  tally.add(1, recorder.take({ ...USAGE, seconds: 2, cpuSeconds: 1 }));
   expect(tally.load).toBe(0.5);
   expect(tally.cpuSeconds).toBeCloseTo(1.6);
 });

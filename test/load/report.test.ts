@@ -4,17 +4,17 @@
  */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import type { Browser, Page } from "playwright-core";
-import { linearAxis, percentileAxis, timeAxis, valueAxis } from "../../src/load/axis.ts";
-import { latencyPlot, percentilePlot } from "../../src/load/curves.ts";
-import { amount, duration } from "../../src/load/figures.ts";
-import { reportOf } from "../../src/load/report.ts";
-import type { Result } from "../../src/load/result.ts";
+import { coursePlots, latencyPlot, percentilePlot } from "../../src/load/curves.ts";
+import { SCRIPT } from "../../src/load/drawing.ts";
+import { Histogram } from "../../src/load/histogram.ts";
+import { loadLibrary, reportOf } from "../../src/load/report.ts";
+import { percentilesOf, type Result } from "../../src/load/result.ts";
 import { CHROMIUM, hasChromium, launchChromium, PATIENCE_MS } from "../support/machines/chromium.ts";
 import { EMPTY, HOSTILE, hostileResult, stalledResult, tinyResult } from "../support/machines/results.ts";
 
 setDefaultTimeout(2 * PATIENCE_MS);
 
-if (!hasChromium()) console.warn(`load-report.test.ts: the report is not looked at, there is no ${CHROMIUM}`);
+if (!hasChromium()) console.warn(`report.test.ts: the report is not looked at, there is no ${CHROMIUM}`);
 
 test.skipIf(!process.env["CI"])("CI has a Chromium to look at the report with", () => {
   expect(hasChromium()).toBe(true);
@@ -27,78 +27,75 @@ const RESULTS: [name: string, result: Result][] = [
   ["hostile strings", hostileResult()],
 ];
 
-describe("an axis", () => {
-  const marked = ({ ticks, format }: ReturnType<typeof timeAxis>) => ticks.map(format);
-
-  test("is marked at round values", () => {
-    expect(marked(linearAxis(2_900))).toEqual(["0", "500", "1,000", "1,500", "2,000", "2,500", "3,000"]);
-    expect(marked(linearAxis(0, amount))).toEqual(["0", "1"]);
-    expect(marked(timeAxis(60))).toEqual(["0 s", "10 s", "20 s", "30 s", "40 s", "50 s", "60 s"]);
-    expect(marked(timeAxis(2_000))).toEqual(["0 min", "10 min", "20 min", "30 min"]);
-    expect(marked(timeAxis(86_400))).toEqual(["0 h", "4 h", "8 h", "12 h", "16 h", "20 h", "24 h"]);
-    expect(marked(percentileAxis(100_000))).toEqual(["50 %", "90 %", "99 %", "99.9 %", "99.99 %", "99.999 %"]);
-  });
-
-  test("begins at 0 unless its values differ too much for that", () => {
-    expect(marked(valueAxis([1_000, 5_200], duration))).toEqual([
-      "0 µs",
-      "1 ms",
-      "2 ms",
-      "3 ms",
-      "4 ms",
-      "5 ms",
-      "6 ms",
-    ]);
-    expect(marked(valueAxis([210, 9_000], duration))).toEqual(["200 µs", "500 µs", "1 ms", "2 ms", "5 ms", "10 ms"]);
-    expect(marked(valueAxis([210, 3_000_000], duration))).toEqual(["1 ms", "10 ms", "100 ms", "1 s"]);
-  });
-
-  test("puts each further nine as far from the last as the one before", () => {
-    const { place } = percentileAxis(10_000);
-    expect([0, 90, 99, 99.9, 99.99].map((percent) => place(percent).toFixed(6))).toEqual(
-      [0, 0.25, 0.5, 0.75, 1].map((at) => at.toFixed(6)),
-    );
-  });
-
-  test("puts values on a logarithmic axis by their magnitude, and 0 at its start", () => {
-    const { place } = valueAxis([100, 1_000_000], duration);
-    expect([0, 100, 10_000, 1_000_000].map(place)).toEqual([0, 0, expect.closeTo(0.5), 1]);
-  });
-});
+const EMPTY_DATA = new Histogram().toData();
+const LIBRARY = await loadLibrary();
+const pageOf = (result: Result) => reportOf(result, LIBRARY);
+/** The page without what its plotting library says. */
+const wordsOf = (result: Result) => pageOf(result).replace(LIBRARY.script, "");
 
 describe("a plot", () => {
   test("of latency by percentile ends for each time at its largest value, and has the main time on top", () => {
     const result = stalledResult();
-    const { series } = percentilePlot(result);
+    const { series, x } = percentilePlot(result);
     expect(series.map(({ name }) => name)).toEqual(["connect", "ready", "answer", "session"]);
-    expect(series.at(-1)?.points.at(-1)?.[1]).toBe(result.percentiles.session?.max ?? Number.NaN);
-    for (const { points } of series)
-      expect(points.map(([, micros]) => micros)).toEqual(points.map(([, micros]) => micros ?? 0).sort((a, b) => a - b));
+    expect(series.at(-1)?.values.at(-1)).toBe(result.percentiles.session?.max ?? Number.NaN);
+    for (const { values } of series) {
+      expect(values).toHaveLength(x.length);
+      expect(values).toEqual([...values].sort((a, b) => (a ?? 0) - (b ?? 0)));
+    }
+  });
+
+  test("of a time that was measured less often ends before the others", () => {
+    const rare = stalledResult();
+    const result = {
+      ...rare,
+      histograms: { ...rare.histograms, connect: tinyResult().histograms.session ?? EMPTY_DATA },
+    };
+    const few = { ...rare.percentiles, connect: { ...percentilesOf(new Histogram()), count: 10, max: 1_234 } };
+    const { series } = percentilePlot({ ...result, percentiles: few });
+    expect(series[0]?.values.at(-1)).toBeNull();
+    expect(series[0]?.values.filter((value) => value !== null).at(-1)).toBe(1_234);
   });
 
   test("over time has a point or a gap for each interval", () => {
     const { timeline } = stalledResult();
-    const p99 = latencyPlot(stalledResult()).series.find(({ name }) => name === "p99");
-    expect(p99?.points).toEqual(timeline.map(({ at, p99 }) => [at, p99]));
-    expect(p99?.points.filter(([, value]) => value === null)).toHaveLength(2);
+    const { x, series } = latencyPlot(stalledResult());
+    const p99 = series.find(({ name }) => name === "p99");
+    expect(x).toEqual(timeline.map(({ at }) => at));
+    expect(p99?.values).toEqual(timeline.map(({ p99 }) => p99));
+    expect(p99?.values.filter((value) => value === null)).toHaveLength(2);
+  });
+
+  test("is logarithmic only where its values differ too much to be read otherwise", () => {
+    expect(latencyPlot(stalledResult()).isLogarithmic).toBe(true);
+    expect(latencyPlot(tinyResult()).isLogarithmic).toBe(true);
+    expect(coursePlots(stalledResult()).some(({ isLogarithmic }) => isLogarithmic)).toBe(false);
+  });
+
+  test("of a storm shows which share of the pairs was back when", () => {
+    const back = { p50: 0.1, p95: 0.15, p99: 0.15, p100: 0.15 };
+    const [plot] = coursePlots({ ...stalledResult(), storms: [{ pairs: 10, back, curve: [0, 8, 10] }] });
+    expect(plot).toMatchObject({ unit: "share", x: [0, 0.05, 0.1, 0.15], series: [{ values: [0, 0, 0.8, 1] }] });
   });
 });
 
 describe("the page's text", () => {
   test.each(RESULTS)("of %s names no figure that is none", (_, result) => {
-    expect(reportOf(result)).not.toMatch(/NaN|Infinity|undefined|\bnull\b/);
+    const data = /<script type="application\/json".*?<\/script>/s;
+    expect(wordsOf(result).replace(data, "").replace(SCRIPT, "")).not.toMatch(/NaN|Infinity|undefined|\bnull\b/);
+    expect(data.exec(pageOf(result))?.[0]).not.toMatch(/NaN|Infinity/);
   });
 
   test("has nothing in it that others wrote unless it is escaped", () => {
-    const text = reportOf(hostileResult());
-    expect(text).not.toContain("<script");
+    const text = wordsOf(hostileResult());
+    expect(text.match(/<script/g)).toHaveLength(3); // the data, the library and what draws
     expect(text).not.toContain("<img");
     expect(text.match(/<\/style>/g)).toHaveLength(1);
     expect(text).toContain("&lt;script&gt;alert(2)&lt;/script&gt;");
   });
 
   test("shows what was expected and whether it was so, the errors, the cost and the options", () => {
-    const text = reportOf(stalledResult()).replace(/<[^>]+>/g, " ");
+    const text = wordsOf(stalledResult()).replace(/<[^>]+>/g, " ");
     for (const shown of ["NOT MET", "session.p99&lt;50ms", "timeout:ready", "no ready within", "220 µs", "4242"])
       expect(text).toContain(shown);
   });
@@ -121,14 +118,15 @@ describe.skipIf(!hasChromium())("in Chromium", () => {
     page.on("pageerror", (error) => noted.push(String(error)));
     page.on("dialog", (dialog) => noted.push(dialog.message()));
     page.on("request", (request) => noted.push(request.url()));
-    await page.setContent(reportOf(result));
+    await page.setContent(pageOf(result));
+    await page.waitForFunction("document.documentElement.dataset.drawn");
     return { page, noted, [Symbol.asyncDispose]: () => page.close() };
   }
 
   test.each(RESULTS)("%s: it complains of nothing, asks for nothing and runs nothing", async (_, result) => {
     await using opened = await open(result);
     const { page, noted } = opened;
-    expect(await page.evaluate("document.querySelectorAll('script, img, a, iframe, link, [style]').length")).toBe(0);
+    expect(await page.evaluate("document.querySelectorAll('script[src], img, a, iframe, link').length")).toBe(0);
     expect(await page.evaluate("getComputedStyle(document.querySelector('h1')).fontWeight")).toBe("650");
     expect(noted).toEqual([]);
   });
@@ -145,53 +143,46 @@ describe.skipIf(!hasChromium())("in Chromium", () => {
     expect(noted.filter((note) => note.includes("Content Security Policy"))).toHaveLength(3);
   });
 
-  test("each plot has as many points as there are data, and says what it shows to those who can't see it", async () => {
-    const result = stalledResult();
-    await using opened = await open(result);
-    const plots = (await opened.page.evaluate(`[...document.querySelectorAll("svg[role=img]")].map((svg) => [
-      svg.getAttribute("aria-label"),
-      [...svg.querySelectorAll("path")].map((path) => path.getAttribute("d").match(/[ML]/g)?.length ?? 0),
-    ])`)) as [string, number[]][];
-    const seconds = result.timeline.length;
-    const timed = result.timeline.filter(({ p99 }) => p99 !== null).length;
-    const readings = percentilePlot(result).series.map(({ points }) => points.length);
-    expect(plots).toEqual([
-      [expect.stringMatching(/^Latency by percentile\. connect: 180 µs to 2 s; .*session: 900 µs to 2 s\.$/), readings],
-      [expect.stringMatching(/^Latency over time: session\. max: .* p50: 1\.35 ms to /), [timed, timed, timed]],
-      [
-        expect.stringContaining("errors: 0 to 60; offered: 1,000 to 1,000; achieved: 0 to 2,940."),
-        [seconds, seconds, seconds],
-      ],
-      [expect.stringContaining("peers: 4 to 4,000."), [seconds]],
-      [expect.stringContaining("share of a core: 35 % to 89 %."), [seconds]],
+  test("each plot is drawn, and says what it shows to those who can't see it", async () => {
+    await using opened = await open(stalledResult());
+    const labels = await opened.page.evaluate(`[...document.querySelectorAll(".plot[role=img]")]
+      .filter((place) => place.querySelector("canvas").width > 200).map((place) => place.getAttribute("aria-label"))`);
+    expect(labels).toEqual([
+      expect.stringMatching(/^Latency by percentile\. connect: 180 µs to 2 s; .*session: 900 µs to 2 s\.$/),
+      expect.stringMatching(/^Latency over time: session\. max: .* p50: 1\.35 ms to /),
+      expect.stringContaining("errors: 0 to 60; offered: 1,000 to 1,000; achieved: 0 to 2,940."),
+      expect.stringContaining("most: 8 to 4,000; least: 0 to 0."),
+      expect.stringContaining("share of a core: 35 % to 89 %."),
     ]);
   });
 
-  test("where nothing was measured, a line over time has a gap", async () => {
+  test("the values under the pointer are shown in words, and dragging shows a part", async () => {
     await using opened = await open(stalledResult());
-    const lines = await opened.page.evaluate(`[...document.querySelectorAll("path")]
-      .filter((path) => path.textContent === "p99").map((path) => path.getAttribute("d").match(/M/g).length)`);
-    expect(lines).toEqual([2]);
+    const { page } = opened;
+    const box = await page.locator(".plot .u-over").nth(1).boundingBox();
+    if (!box) throw new Error("there is no plot");
+    const middle = box.y + box.height / 2;
+    await page.mouse.move(box.x + box.width / 2, middle);
+    const legend = () => page.locator(".plot .u-legend").nth(1).textContent();
+    expect(await legend()).toMatch(/at[\s\S]*\d s[\s\S]*p99[\s\S]*ms/);
+    const at = async () => Number(/([\d.]+) s/.exec((await legend()) ?? "")?.[1]);
+    await page.mouse.move(box.x + box.width * 0.99, middle);
+    expect(await at()).toBeGreaterThan(55);
+    await page.mouse.move(box.x + box.width * 0.2, middle);
+    await page.mouse.down();
+    await page.mouse.move(box.x + box.width * 0.4, middle, { steps: 5 });
+    await page.mouse.up();
+    await page.mouse.move(box.x + box.width * 0.99, middle);
+    expect(await at()).toBeLessThan(30);
   });
 
-  test("a single point can be seen", async () => {
-    await using opened = await open(tinyResult());
-    const widths = (await opened.page.evaluate(
-      "[...document.querySelectorAll('path')].map((path) => path.getBoundingClientRect().width)",
-    )) as number[];
-    expect(widths).toHaveLength(9);
-    expect(Math.min(...widths)).toBeGreaterThan(2);
-  });
-
-  test.each([1_920, 390])("%d pixels wide, it needs no scrolling aside and no label is cut off", async (width) => {
+  test.each([1_920, 380])("%d pixels wide, nothing of it needs scrolling aside", async (width) => {
     for (const result of [stalledResult(), hostileResult()]) {
       await using opened = await open(result, width);
       expect(await opened.page.evaluate("document.documentElement.scrollWidth - innerWidth")).toBeLessThanOrEqual(0);
-      const outside = await opened.page.evaluate(`[...document.querySelectorAll("svg text")].filter((text) => {
-        const [label, card] = [text.getBoundingClientRect(), text.closest("figure").getBoundingClientRect()];
-        return label.width > 0 && (label.left < card.left || label.right > card.right || label.bottom > card.bottom);
-      }).length`);
-      expect(outside).toBe(0);
+      const wide = await opened.page.evaluate(`[...document.querySelectorAll(".wide, figure")]
+        .filter((box) => box.scrollWidth > box.clientWidth).map((box) => box.innerText)`);
+      expect(wide).toEqual([]);
     }
   });
 

@@ -10,10 +10,13 @@ import packageJson from "../../package.json" with { type: "json" };
 import { type Outcome, Output, ROOT, run, spawn } from "../support/relays/relay.ts";
 
 /** All that a release is made from. */
-const SOURCES = ["package.json", "src", "release/release.ts"];
+const SOURCES = ["package.json", "src", "release/release.ts", "node_modules/uplot"];
 const PREFIX = `${packageJson.name}-${packageJson.version}`;
 const NATIVE = process.arch === "arm64" ? "linux-arm64" : "linux-x64";
-const BINARIES = [`${PREFIX}-${NATIVE}`, `${PREFIX}-windows-x64.exe`];
+const BINARIES = [NATIVE, "windows-x64.exe"].flatMap((target) => [
+  `${PREFIX}-${target}`,
+  `whisper-load-${packageJson.version}-${target}`,
+]);
 
 /** Two folders whose paths differ in depth and length, each with a release of the same source. */
 let base: string;
@@ -57,11 +60,14 @@ test("no path of the machine that made it is in a binary", async () => {
 });
 
 test("the table says of each target how large it is and how it was checked", () => {
-  const [head, native, foreign] = told.stdout.split("\n");
-  expect(head).toMatch(/^target +size +how it was checked$/);
-  expect(native).toMatch(new RegExp(`^${NATIVE} +\\d+\\.\\d MiB {2}same bytes twice; started, check passed, stopped$`));
+  const [head, native, load, foreign] = told.stdout.split("\n");
+  expect(head).toMatch(/^program +target +size +how it was checked$/);
+  expect(load).toMatch(new RegExp(`^whisper-load +${NATIVE} +\\d+\\.\\d MiB {2}same bytes twice; started$`));
+  expect(native).toMatch(
+    new RegExp(`^${packageJson.name} +${NATIVE} +\\d+\\.\\d MiB {2}same bytes twice; started, check passed, stopped$`),
+  );
   expect(foreign).toMatch(
-    /^windows-x64 +\d+\.\d MiB {2}same bytes twice; PE x64 by its header, not started: another system$/,
+    /^whisper-signaling +windows-x64 +\d+\.\d MiB {2}same bytes twice; PE x64 by its header, not started: another system$/,
   );
 });
 
@@ -88,7 +94,10 @@ test("the bill of materials names the release, its one runtime, and the tools as
     Object.entries(devDependencies),
   );
   for (const tool of tools)
-    expect(tool).toMatchObject({ scope: "excluded", purl: `pkg:npm/${tool.name.replace("@", "%40")}@${tool.version}` });
+    expect(tool).toMatchObject({
+      scope: tool.name === "uplot" ? "required" : "excluded",
+      purl: `pkg:npm/${tool.name.replace("@", "%40")}@${tool.version}`,
+    });
   expect(bill.dependencies).toEqual([
     { ref: component["bom-ref"], dependsOn: [bun] },
     { ref: bun, dependsOn: [] },

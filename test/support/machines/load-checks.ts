@@ -22,10 +22,14 @@ export function expectWhole(result: Result): void {
   const sample = stalledResult();
   expect(Object.keys(result).sort()).toEqual(Object.keys(sample).sort());
   expect(fieldsOf(result)).toEqual(fieldsOf(sample));
-  const percentiles = Object.entries(result.histograms).map(([name, data]) => [name, percentilesOf(histogramOf(data))]);
+  const percentiles = Object.entries(result.histograms).map(([name, data]) => {
+    return [name, percentilesOf(histogramOf(data), result.percentiles[name as TimeName]?.failed)];
+  });
   expect(result.percentiles).toEqual(Object.fromEntries(percentiles));
   const summed = COUNTS.map((name) => [name, result.timeline.reduce((sum, { counts }) => sum + counts[name], 0)]);
   expect(result.counts).toEqual(countsOf(Object.fromEntries(summed)));
+  const { sent, received, lost, corrupted, unfinished } = result.counts;
+  if (!result.interrupted) expect(received + lost + corrupted + unfinished).toBeGreaterThanOrEqual(sent);
   const errors = Object.values(result.errors).map(({ count }) => count);
   expect(result.timeline.reduce((sum, { errors }) => sum + errors, 0)).toBe(errors.reduce((a, b) => a + b, 0));
 }

@@ -8,12 +8,14 @@ import {
   type CountName,
   percentilesOf,
   type Result,
+  SCHEMA,
   type Second,
   type TimeName,
 } from "../../../src/load/result.ts";
 
 /** No run at all: nothing was offered and nothing measured. */
 export const EMPTY: Result = {
+  schema: SCHEMA,
   version: "0.1.0",
   scenario: "handshake",
   targets: [],
@@ -21,19 +23,24 @@ export const EMPTY: Result = {
   startedAt: "2026-01-02T03:04:05.000Z",
   seconds: 0,
   interrupted: false,
+  troubles: [],
   main: "session",
   counts: countsOf({}),
   offeredPerSecond: null,
   achievedPerSecond: 0,
+  messagesOfferedPerSecond: null,
+  messagesAchievedPerSecond: null,
   percentiles: {},
   histograms: {},
   errors: {},
   peakPeers: 0,
+  storms: [],
   timeline: [],
-  generator: { workers: 1, cpuSeconds: 0, load: 0, lag: 0, isBottleneck: false },
+  generator: { workers: 1, cpuSeconds: 0, load: 0, lag: 0, queue: { p50: 0, p99: 0, max: 0 }, isBottleneck: false },
   cost: null,
   machine: { cpu: "a processor", cores: 2, kernel: "6.1.0", bun: "1.4.5" },
   expectations: [],
+  exitCode: 0,
 };
 
 /** Counts of which all that aren't given are 0. */
@@ -82,6 +89,9 @@ export function stalledResult(): Result {
       p50: isStalled ? null : main.percentile(50),
       p99: isStalled ? null : main.percentile(99),
       max: isStalled ? null : main.max,
+      mostPeers: isStalled ? RATE * 2 * (second - STALL_AT + 1) : 8,
+      leastPeers: 0,
+      generatorQueue: isAfter ? 2_100 : 300,
       generatorLoad: 0.35 + (second % 5) * 0.02 + (isAfter ? 0.5 : 0),
     });
     if (!isStalled) main = new Histogram();
@@ -111,7 +121,14 @@ export function stalledResult(): Result {
     },
     peakPeers: 4_000,
     timeline,
-    generator: { workers: 1, cpuSeconds: 24.6, load: 0.41, lag: 240, isBottleneck: false },
+    generator: {
+      workers: 1,
+      cpuSeconds: 24.6,
+      load: 0.41,
+      lag: 240,
+      queue: { p50: 60, p99: 310, max: 2_100 },
+      isBottleneck: false,
+    },
     cost: {
       cpuSeconds: 13.2,
       cpuMicrosPerSession: 220.2,
@@ -121,6 +138,7 @@ export function stalledResult(): Result {
       residentBytesPeak: 57_400_000,
       residentBytesPerPeer: 4_100,
       kernelBytesPerPeer: 9_800,
+      leftOut: {},
     },
     machine: { cpu: "AMD EPYC 7B13 64-Core Processor", cores: 2, kernel: "6.1.0-28-amd64", bun: "1.4.5" },
     expectations: [
@@ -146,7 +164,21 @@ export function tinyResult(): Result {
     percentiles: { session: percentilesOf(histogram) },
     histograms: { session: histogram.toData() },
     peakPeers: 2,
-    timeline: [{ at: 0.1, counts, errors: 0, peers: 2, p50: 1_234, p99: 1_234, max: 1_234, generatorLoad: 0.2 }],
+    timeline: [
+      {
+        at: 0.1,
+        counts,
+        errors: 0,
+        peers: 2,
+        mostPeers: 2,
+        leastPeers: 0,
+        p50: 1_234,
+        p99: 1_234,
+        max: 1_234,
+        generatorLoad: 0.2,
+        generatorQueue: 60,
+      },
+    ],
   };
 }
 
@@ -165,7 +197,14 @@ export function hostileResult(): Result {
     startedAt: HOSTILE,
     errors: { [HOSTILE]: { count: 3, first: HOSTILE.repeat(20) } },
     machine: { cpu: HOSTILE, cores: 2, kernel: HOSTILE, bun: HOSTILE },
-    generator: { workers: 1, cpuSeconds: 60, load: 0.99, lag: 80_000, isBottleneck: true },
+    generator: {
+      workers: 1,
+      cpuSeconds: 60,
+      load: 0.99,
+      lag: 80_000,
+      queue: { p50: 900, p99: 70_000, max: 90_000 },
+      isBottleneck: true,
+    },
     expectations: [{ text: HOSTILE, isMet: false, actual: null }],
   };
 }

@@ -5,7 +5,8 @@
  * BEHAVIOUR is JSON; the port that it took is the first line that it prints.
  */
 import type { Server, ServerWebSocket } from "bun";
-import type { Behaviour, Seen, SessionFault, UpgradeFault } from "./fake-relay.ts";
+import type { Behaviour, MessageFault, Seen, SessionFault, UpgradeFault } from "./fake-relay.ts";
+import { type Direction, harm, passKept } from "./fake-relay-faults.ts";
 
 type Socket = ServerWebSocket<Place>;
 
@@ -19,6 +20,9 @@ interface Session {
   readonly code: string;
   readonly seats: Map<boolean, Socket>;
   fault: SessionFault | null;
+  isSlow: boolean;
+  /** To each seat. */
+  readonly directions: Map<boolean, Direction>;
 }
 
 /** Does things a set time later, in order and never early. */
@@ -53,7 +57,7 @@ class Delay {
 }
 
 /** Does one kind of harm after the other, to every n-th of those that it is asked about. */
-class Harm<Fault extends UpgradeFault | SessionFault> {
+class Harm<Fault extends UpgradeFault | SessionFault | MessageFault> {
   readonly #faults: readonly Fault[];
   readonly #every: number;
   #asked = 0;
@@ -68,7 +72,6 @@ class Harm<Fault extends UpgradeFault | SessionFault> {
     const nth = ++this.#asked / this.#every;
     const fault = Number.isInteger(nth) ? this.#faults[(nth - 1) % this.#faults.length] : undefined;
     if (fault === undefined) return null;
-    seen.faults[fault] = (seen.faults[fault] ?? 0) + 1;
     return fault;
   }
 }
@@ -82,6 +85,16 @@ const passing = new Delay(behaviour.messageMs);
 const upgradeHarm = new Harm<UpgradeFault>(behaviour.upgradeFaults, behaviour.upgradeFaultEvery);
 const sessionHarm = new Harm<SessionFault>(behaviour.sessionFaults, behaviour.sessionFaultEvery);
 
+const messageHarm = new Harm<MessageFault>(behaviour.messageFaults, behaviour.messageFaultEvery);
+const slowPassing = new Delay(behaviour.slowMessageMs);
+
+/** The second that goes on. */
+const second = { startMs: 0, upgrades: 0 };
+
+function planted(fault: UpgradeFault | SessionFault | MessageFault): void {
+  seen.faults[fault] = (seen.faults[fault] ?? 0) + 1;
+}
+
 const server = Bun.serve({
   hostname: "127.0.0.1",
   port: 0,
@@ -93,7 +106,11 @@ process.stdout.write(`${server.port}\n`);
 function answer(request: Request, server: Server<Place>): Response | undefined | Promise<Response> {
   if (new URL(request.url).pathname === "/seen") return Response.json(seen);
   seen.upgrades++;
+  const nowMs = performance.now();
+  if (nowMs >= second.startMs + 1_000) Object.assign(second, { startMs: nowMs, upgrades: 0 });
+  if (++second.upgrades > 2 * behaviour.mostSessionsASecond) return new Response("", { status: 429 });
   const fault = upgradeHarm.next();
+  if (fault) planted(fault);
   if (fault === "refuse") return new Response("", { status: 503 });
   if (fault === "hang") return new Promise(() => {});
   server.upgrade(request, { data: { session: null, isInitiator: false } });
@@ -120,7 +137,10 @@ function close(socket: Socket): void {
 
 /** Whoever comes takes the seat, as a peer that was cut off and returns expects it. */
 function join(socket: Socket, code: string, isInitiator: boolean): void {
-  const session = sessions.get(code) ?? { code, seats: new Map(), fault: null };
+  const session = sessions.get(code) ?? {
+    ...{ code, seats: new Map(), fault: null, isSlow: false },
+    directions: new Map<boolean, Direction>(),
+  };
   sessions.set(code, session);
   session.seats.set(isInitiator, socket);
   socket.data = { session, isInitiator };
@@ -131,6 +151,8 @@ function join(socket: Socket, code: string, isInitiator: boolean): void {
 function pair(session: Session): void {
   const isSlow = ++seen.sessions % behaviour.slowReadyEvery === 0;
   session.fault = sessionHarm.next();
+  if (session.fault) planted(session.fault);
+  session.isSlow = seen.sessions % behaviour.slowMessageEvery === 0;
   const initiator = session.seats.get(true);
   if (session.fault === "close") initiator?.close(4500);
   else if (session.fault === "drop") initiator?.terminate();
@@ -146,6 +168,27 @@ function pair(session: Session): void {
 function pass(socket: Socket, type: string, text: string): void {
   const { session, isInitiator } = socket.data;
   seen.messages++;
-  if (session?.fault === "silence" || (session?.fault === "lose" && type === "answer")) return;
-  passing.later(() => session?.seats.get(!isInitiator)?.send(text));
+  if (!session || session.fault === "silence" || (session.fault === "lose" && type === "answer")) return;
+  const direction = session.directions.get(isInitiator) ?? directionOf(session, !isInitiator);
+  session.directions.set(isInitiator, direction);
+  const fault = messageHarm.next();
+  if (fault) harm(fault, text, direction, elsewhere(session, isInitiator), planted);
+  else direction.pass(text);
+  const hasArrived = fault === null || fault === "duplicate";
+  if (hasArrived && passKept(direction)) planted("reorder");
+}
+
+/** To the peer of `session` that sits on `seat`. */
+function directionOf(session: Session, seat: boolean): Direction {
+  const delay = session.isSlow ? slowPassing : passing;
+  return { pass: (text) => delay.later(() => session.seats.get(seat)?.send(text)), kept: null };
+}
+
+/** To a peer of another session than `session`, of the same seat as the sender's. */
+function elsewhere(session: Session, seat: boolean): ((text: string) => void) | null {
+  for (const other of sessions.values()) {
+    const socket = other.seats.get(seat);
+    if (other !== session && other.seats.size === 2 && socket) return (text) => passing.later(() => socket.send(text));
+  }
+  return null;
 }

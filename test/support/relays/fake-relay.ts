@@ -13,6 +13,12 @@ export type UpgradeFault = "refuse" | "hang";
  */
 export type SessionFault = "close" | "complain" | "drop" | "mute" | "lose" | "silence";
 
+/**
+ * What is done to a single message. lose: it is not passed on; duplicate: twice; reorder: after the next one; corrupt:
+ * with one letter changed; misdeliver: to a peer of another session instead.
+ */
+export type MessageFault = "lose" | "duplicate" | "reorder" | "corrupt" | "misdeliver";
+
 export interface Behaviour {
   /** From the second join of a session to its `ready`, in ms. */
   readonly readyMs: number;
@@ -21,6 +27,14 @@ export interface Behaviour {
   readonly slowReadyEvery: number;
   /** What each message takes, in ms. */
   readonly messageMs: number;
+  /** The same in every so many-th session, in ms. */
+  readonly slowMessageMs: number;
+  readonly slowMessageEvery: number;
+  /** Every so many-th message meets the next one of these. */
+  readonly messageFaults: readonly MessageFault[];
+  readonly messageFaultEvery: number;
+  /** Of further upgrades than twice so many a second, each is refused. */
+  readonly mostSessionsASecond: number;
   /** Every so many-th upgrade meets the next one of these. */
   readonly upgradeFaults: readonly UpgradeFault[];
   readonly upgradeFaultEvery: number;
@@ -40,7 +54,7 @@ export interface Seen {
   messages: number;
   /** When each join came, by a clock of its own. */
   readonly joinsMs: number[];
-  readonly faults: { [fault in UpgradeFault | SessionFault]?: number };
+  readonly faults: { [fault in UpgradeFault | SessionFault | MessageFault]?: number };
 }
 
 const HARMLESS: Behaviour = {
@@ -48,6 +62,11 @@ const HARMLESS: Behaviour = {
   slowReadyMs: 0,
   slowReadyEvery: 1_000_000,
   messageMs: 0,
+  slowMessageMs: 0,
+  slowMessageEvery: 1_000_000,
+  messageFaults: [],
+  messageFaultEvery: 1,
+  mostSessionsASecond: 1_000_000,
   upgradeFaults: [],
   upgradeFaultEvery: 1,
   sessionFaults: [],
@@ -86,6 +105,10 @@ export class FakeRelay implements AsyncDisposable {
     await Bun.sleep(ms);
     this.#process.kill("SIGCONT");
     return performance.now() - since;
+  }
+
+  get pid(): number {
+    return this.#process.pid;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,0 +1,80 @@
+/**
+ * Two series of results held against each other, measured in turns: for each figure the second as a multiple of the first,
+ * turn by turn, so that what disturbed the machine disturbed both. Pure.
+ */
+import { ConfigError } from "../program/options.ts";
+import { ASIDE } from "./config.ts";
+import { amount, duration, NOTHING, rate, size } from "./figures.ts";
+import type { Result } from "./result.ts";
+import { shownSpread, spreadOf, timesOf } from "./spread.ts";
+
+interface Figure {
+  readonly name: string;
+  readonly write: (value: number) => string;
+  readonly read: (result: Result) => number | null;
+}
+
+const time = (statistic: "p50" | "p90" | "p99" | "p999" | "max", label: string): Figure => ({
+  name: label,
+  write: duration,
+  read: ({ main, percentiles }) => percentiles[main]?.[statistic] ?? null,
+});
+
+const FIGURES: readonly Figure[] = [
+  { name: "sessions achieved", write: rate, read: ({ achievedPerSecond }) => achievedPerSecond },
+  { name: "messages achieved", write: rate, read: ({ messagesAchievedPerSecond: achieved }) => achieved },
+  time("p50", "median"),
+  time("p90", "p90"),
+  time("p99", "p99"),
+  time("p999", "p99.9"),
+  time("max", "max"),
+  { name: "CPU per session", write: duration, read: ({ cost }) => cost?.cpuMicrosPerSession ?? null },
+  { name: "CPU per message", write: duration, read: ({ cost }) => cost?.cpuMicrosPerMessage ?? null },
+  { name: "memory before", write: size, read: ({ cost }) => cost?.residentBytesBefore ?? null },
+  { name: "memory per peer", write: size, read: ({ cost }) => cost?.residentBytesPerPeer ?? null },
+  { name: "tester's own queue, p99", write: duration, read: ({ generator }) => generator.queue.p99 },
+];
+
+/** One figure in both series. */
+export interface Comparison {
+  readonly name: string;
+  readonly first: string;
+  readonly second: string;
+  /** The second as a multiple of the first. */
+  readonly ratio: string;
+}
+
+/**
+ * @param results in turns: first, second, first, second…
+ * @throws ConfigError where they can't be compared
+ */
+export function comparison(results: readonly Result[]): Comparison[] {
+  const turns = results.length / 2;
+  if (turns < 1 || !Number.isInteger(turns))
+    throw new ConfigError("compare takes files in turns: A B, or A B A B and so on");
+  const [first] = results;
+  if (results.some(({ scenario }) => scenario !== first?.scenario))
+    throw new ConfigError("compare takes results of one scenario only");
+  return FIGURES.flatMap(({ name, write, read }) => {
+    const of = (offset: number) =>
+      Array.from({ length: turns }, (_, turn) => figureOf(results[2 * turn + offset], read));
+    const [a, b] = [of(0), of(1)];
+    if (spreadOf(a) === null && spreadOf(b) === null) return [];
+    const ratios = a.map((value, turn) => timesOf(b[turn] ?? null, value));
+    const shown = (values: readonly (number | null)[]) => shownSpread(spreadOf(values), write, NOTHING);
+    return [{ name, first: shown(a), second: shown(b), ratio: shownSpread(spreadOf(ratios), amount, NOTHING) }];
+  });
+}
+
+function figureOf(result: Result | undefined, read: Figure["read"]): number | null {
+  return result ? read(result) : null;
+}
+
+/** Options in which the two series differ, as lines. */
+export function differences(results: readonly Result[]): string[] {
+  const [a, b] = results;
+  const names = [...new Set([...Object.keys(a?.options ?? {}), ...Object.keys(b?.options ?? {})])];
+  return names
+    .filter((name) => !ASIDE.includes(name) && a?.options[name] !== b?.options[name])
+    .map((name) => `${name}: ${a?.options[name] ?? "default"} and ${b?.options[name] ?? "default"}`);
+}

@@ -1,0 +1,164 @@
+/** What is done with results besides showing them: found, merged, compared, exported; and the schema that they keep to. */
+import { describe, expect, test } from "bun:test";
+import { comparison, differences } from "../../src/load/compare.ts";
+import { type Step, search } from "../../src/load/find.ts";
+import { hdrText } from "../../src/load/hdr.ts";
+import { Histogram, histogramOf } from "../../src/load/histogram.ts";
+import { merged } from "../../src/load/merge.ts";
+import { EXIT } from "../../src/load/outcome.ts";
+import schema from "../../src/load/result.schema.json" with { type: "json" };
+import { COUNT_MEANINGS, percentilesOf, type Result } from "../../src/load/result.ts";
+import { newFolder } from "../support/machines/folder.ts";
+import { load, loadCommand } from "../support/machines/load-run.ts";
+import { EMPTY, stalledResult, tinyResult } from "../support/machines/results.ts";
+import { wrongIn } from "../support/machines/schema.ts";
+import { FakeRelay } from "../support/relays/fake-relay.ts";
+import { run } from "../support/relays/relay.ts";
+
+describe("find", () => {
+  const LIMITS = { from: 100, repeats: 3, precision: 5, most: 1_000_000 };
+  /** A relay that bears so much, each time a little less or more. */
+  const bearing = (limits: readonly number[]) => async (rate: number, repeat: number) =>
+    ({ repeat, rate, holds: rate <= (limits[repeat] ?? 0), missed: [], isBottleneck: rate > 900 }) as unknown as Step;
+
+  test.each([
+    ["above the first rate", [730, 700, 760]],
+    ["below the first rate", [37, 30, 40]],
+    ["at 1", [1, 1, 1]],
+  ])("finds the largest rate that holds, %s", async (_, limits) => {
+    const { rates, spread, steps } = await search(LIMITS, bearing(limits));
+    rates.forEach((rate, repeat) => {
+      const limit = limits[repeat] ?? 0;
+      expect(rate).toBeLessThanOrEqual(limit);
+      expect(rate).toBeGreaterThan(limit / 1.05 - 1);
+    });
+    expect(spread?.least).toBe(Math.min(...rates.map(Number)));
+    expect(steps.length).toBeLessThan(60);
+  });
+
+  test("says where none held, where the tester was the limit, and where it was interrupted", async () => {
+    expect((await search(LIMITS, bearing([0, 0, 0]))).spread).toBeNull();
+    expect((await search(LIMITS, bearing([950, 950, 950]))).isBottleneck).toBe(true);
+    expect((await search(LIMITS, bearing([300, 300, 300]))).isBottleneck).toBe(false);
+    expect(await search(LIMITS, async () => null)).toMatchObject({ rates: [], spread: null });
+  });
+});
+
+describe("merge", () => {
+  test("sums what two machines did at the same time, and takes the worst of what can't be summed", () => {
+    const one = stalledResult();
+    const other: Result = { ...one, startedAt: "2026-01-02T03:04:05.400Z", options: { ...one.options, workers: "2" } };
+    const both = merged([one, other]);
+    expect(both.counts.done).toBe(2 * one.counts.done);
+    expect(both.offeredPerSecond).toBe(2_000);
+    expect(both.peakPeers).toBe(8_000);
+    expect(both.percentiles.session).toEqual({ ...one.percentiles.session, count: 120_000 } as never);
+    expect(both.errors["closed:1006"]?.count).toBe(24);
+    expect(both.timeline).toHaveLength(60);
+    expect(both.timeline[0]).toMatchObject({ at: 1, counts: { offered: 2_000 }, p99: one.timeline[0]?.p99 });
+    expect(both.generator.workers).toBe(2);
+    expect(both.troubles).toEqual([
+      "The runs were asked for differently in: workers.",
+      expect.stringContaining("What the relay spent is left out"),
+    ]);
+  });
+
+  test("says that runs did not load the relay together", () => {
+    const later = { ...tinyResult(), startedAt: "2026-01-02T03:05:05.000Z" };
+    expect(merged([tinyResult(), later]).troubles[0]).toContain("60.0 s apart");
+  });
+
+  test("of two files written at a common start makes one report", async () => {
+    await using fake = await FakeRelay.start();
+    await using folder = await newFolder();
+    const startAt = new Date(Date.now() + 1_500).toISOString();
+    const options = ["--sessions", "20", "--start-at", startAt];
+    const files = [folder.file("a.json"), folder.file("b.json"), folder.file("all.json")] as const;
+    await Promise.all(
+      files.slice(0, 2).map((file) => run(loadCommand("source", "handshake", fake.url, ...options, "--json", file))),
+    );
+    const hdr = folder.file("all");
+    const args = ["merge", ...files.slice(0, 2), "--json", files[2], "--hdr", hdr, "--expect", "done=40"];
+    expect((await run(loadCommand("source", ...args))).exitCode).toBe(EXIT.good);
+    const all = (await Bun.file(files[2]).json()) as Result;
+    expect(all).toMatchObject({ counts: { done: 40 }, expectations: [{ isMet: true }] });
+    expect(Date.parse(all.startedAt)).toBeGreaterThanOrEqual(Date.parse(startAt));
+    expect(Date.parse(all.startedAt)).toBeLessThan(Date.parse(startAt) + 10_000);
+    expect(await Bun.file(`${hdr}.session.hgrm`).text()).toContain("#[Max     =");
+  });
+
+  test.each([
+    [["merge", "/nowhere"], "can't be read"],
+    [["merge", "package.json"], "its schema is not 2"],
+    [["merge"], "merge takes the files"],
+    [["compare", "package.json", "package.json"], "its schema is not 2"],
+    [["find", "handshake", "ws://127.0.0.1:1", "--rate", "5"], "--rate is not given with find"],
+  ])("%j is refused in one line", async (args, message) => {
+    const { exitCode, stderr } = await run(loadCommand("source", ...args));
+    expect(exitCode).toBe(EXIT.refused);
+    expect(stderr).toMatch(/^whisper-load: [^\n]+\n$/);
+    expect(stderr).toContain(message);
+  });
+});
+
+describe("compare", () => {
+  const withMedian = (p50: number, cost: Result["cost"] = null): Result => {
+    return {
+      ...EMPTY,
+      achievedPerSecond: 100,
+      cost,
+      percentiles: { session: { ...percentilesOf(new Histogram()), p50 } },
+    };
+  };
+
+  test("takes ratios turn by turn, so that what disturbed both disturbs no ratio", () => {
+    const results = [1_000, 2_000, 3_000, 6_000, 500, 1_050].map((p50) => withMedian(p50));
+    const median = comparison(results).find(({ name }) => name === "median");
+    expect(median).toEqual({
+      name: "median",
+      first: "1 ms (500 µs to 3 ms)",
+      second: "2 ms (1.05 ms to 6 ms)",
+      ratio: "2 (2 to 2.1)",
+    });
+  });
+
+  test("makes no ratio to nothing", () => {
+    expect(comparison([withMedian(0), withMedian(5)]).find(({ name }) => name === "median")?.ratio).toBe("–");
+  });
+
+  test("names the options in which the two differ, but not where their results went", () => {
+    const asked = (rate: string, json: string) => ({ ...EMPTY, options: { rate, json } });
+    expect(differences([asked("5", "a.json"), asked("5", "b.json")])).toEqual([]);
+    expect(differences([asked("5", "a.json"), asked("6", "b.json")])).toEqual(["rate: 5 and 6"]);
+  });
+
+  test("refuses what is not in turns, or not of one kind", () => {
+    expect(() => comparison([EMPTY, EMPTY, EMPTY])).toThrow("in turns");
+    expect(() => comparison([EMPTY, { ...EMPTY, scenario: "hold" }])).toThrow("one scenario");
+  });
+});
+
+test("a histogram is exported as HdrHistogram's own tools read it", () => {
+  const histogram = new Histogram();
+  for (let i = 1; i <= 1_000; i++) histogram.add(i);
+  const lines = hdrText(histogram).split("\n");
+  expect(lines[0]).toBe("       Value     Percentile TotalCount 1/(1-Percentile)");
+  expect(lines).toContain("       0.500 0.500000000000        500           2.00");
+  expect(lines).toContain("       1.000 1.000000000000       1000       Infinity");
+  expect(lines).toContain("#[Mean    =        0.500, StdDeviation   =        0.289]");
+  expect(lines).toContain("#[Max     =        1.000, Total count    =         1000]");
+});
+
+describe("the schema", () => {
+  test("is kept by every result, and is what the program prints", async () => {
+    await using fake = await FakeRelay.start();
+    const { result } = await load("source", "storm", fake.url, "--pairs", "4", "--pid", `${fake.pid}`);
+    for (const one of [result, EMPTY, stalledResult(), tinyResult()]) expect(wrongIn(one, schema)).toEqual([]);
+    expect(wrongIn({ ...result, seconds: "1" }, schema)).toEqual(["$.seconds is string"]);
+    const { stdout } = await run(loadCommand("source", "schema"));
+    expect(JSON.parse(stdout)).toEqual(schema);
+    expect(Object.keys(schema.$defs.counts.properties)).toEqual(Object.keys(COUNT_MEANINGS));
+    expect(result.storms).toEqual([expect.objectContaining({ pairs: 4 })]);
+    expect(histogramOf(result.histograms.return).count).toBe(8);
+  });
+});
