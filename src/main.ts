@@ -11,7 +11,7 @@ import { tuneListeners } from "./lockdown/listeners.ts";
 import { SCRUB_MS, Scrubber } from "./lockdown/scrubber.ts";
 import type { Admin, startAdmin } from "./program/admin.ts";
 import { type Config, doubtsAbout, givenOptions, optionsHelp, readConfig } from "./program/config.ts";
-import { describeFailure, whyNot } from "./program/failure.ts";
+import { describeFailure, whyNotListen } from "./program/failure.ts";
 import { localHosts } from "./program/hosts.ts";
 import { Log, NAME } from "./program/log.ts";
 import { LOOK_MS, MemoryWatch } from "./program/memory.ts";
@@ -154,7 +154,7 @@ function listen<Where extends { host: string; port: number }, T>(
   try {
     return start(where);
   } catch (failure) {
-    log.say("failure", `can't listen on ${where.host} port ${where.port}: ${whyNot(failure)}`);
+    log.say("failure", `can't listen on ${where.host} port ${where.port}: ${whyNotListen(failure, where.port)}`);
     process.exit(1);
   }
 }

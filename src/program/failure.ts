@@ -42,3 +42,13 @@ export function whyNot(failure: unknown): string {
   const code = failure instanceof Error && "code" in failure ? String(failure.code) : "unknown";
   return REASONS[code] ?? `the system says ${code}`;
 }
+
+/** Ports below this one are for root, unless the system's administrator has moved the border (ip(7)). */
+const FIRST_FREE_PORT = 1_024;
+
+/** @returns the same of a port that can't be listened on, with the mend where it is no other than for any port */
+export function whyNotListen(failure: unknown, port: number): string {
+  const why = whyNot(failure);
+  if (why !== REASONS["EACCES"] || port >= FIRST_FREE_PORT) return why;
+  return `${why}: below ${FIRST_FREE_PORT} a process needs CAP_NET_BIND_SERVICE, which the unit of \`print systemd\` gives it`;
+}

@@ -1,6 +1,6 @@
 /** Errors that nobody expected: what is told of them, and what becomes of the relay. */
 import { describe, expect, test } from "bun:test";
-import { describeFailure } from "../../src/program/failure.ts";
+import { describeFailure, whyNotListen } from "../../src/program/failure.ts";
 import { scrape } from "../support/machines/metrics.ts";
 import { expectUndisturbed, newPair } from "../support/peers/client.ts";
 import { frame, OP, RawClient } from "../support/peers/raw.ts";
@@ -8,6 +8,13 @@ import { hookedRelays } from "../support/relays/hooked.ts";
 import type { Outcome } from "../support/relays/relay.ts";
 
 const SECRET = "s3cret-A3F7B9E2C1D4";
+
+test("a low port that is not permitted is told with what it takes, any other failure without", () => {
+  const failure = (code: string) => Object.assign(new Error(SECRET), { code });
+  expect(whyNotListen(failure("EACCES"), 443)).toContain("CAP_NET_BIND_SERVICE");
+  expect(whyNotListen(failure("EACCES"), 8_000)).toBe("not permitted");
+  expect(whyNotListen(failure("EADDRINUSE"), 443)).toBe("it is in use");
+});
 
 describe("an error is told", () => {
   test("by its class and the places that it passed, not by its message", () => {
