@@ -44,7 +44,7 @@ export function whyNot(failure: unknown): string {
 }
 
 /** Ports below this one are for root, unless the system's administrator has moved the border (ip(7)). */
-const FIRST_FREE_PORT = 1_024;
+export const FIRST_FREE_PORT = 1_024;
 
 /** @returns the same of a port that can't be listened on, with the mend where it is no other than for any port */
 export function whyNotListen(failure: unknown, port: number): string {

@@ -3,7 +3,9 @@
  * kernel's filter. Pure:
  * it reads the options and returns text; nothing here knows whether such a program is installed.
  */
+
 import { type Config, OPTIONS, openFilesFor } from "./config.ts";
+import { FIRST_FREE_PORT } from "./failure.ts";
 import { isLoopback, localHosts, localSource } from "./hosts.ts";
 import { nftables } from "./nftables.ts";
 import { ConfigError, type OptionTable } from "./options.ts";
@@ -24,8 +26,6 @@ const OPEN_FILES = 65_536;
 const STOP_MARGIN_S = 10;
 /** No timeout of a proxy is below this, in s: a client's clock and its network have their own delays. */
 const PROXY_IDLE_MIN_S = 60;
-/** Ports below this one are for root, or for who has CAP_NET_BIND_SERVICE. */
-const PRIVILEGED_PORTS = 1_024;
 
 /**
  * @param what one of WRITERS
@@ -41,7 +41,7 @@ export function printed(what: string | undefined, config: Config, given: Readonl
 
 function systemd(config: Config, given: Readonly<Record<string, string>>): string[] {
   const { drainMs, host, port, admin } = config;
-  const isPrivileged = [port, admin?.port ?? 0].some((used) => used > 0 && used < PRIVILEGED_PORTS);
+  const isPrivileged = [port, admin?.port ?? 0].some((used) => used > 0 && used < FIRST_FREE_PORT);
   const isLocal = isLoopback(host) && (admin === null || isLoopback(admin.host));
   return [
     "# /etc/systemd/system/whisper-signaling.service, as `whisper-signaling print systemd` writes it for these options:",
@@ -77,7 +77,7 @@ function systemd(config: Config, given: Readonly<Record<string, string>>): strin
     "User=whisper-signaling",
     ...(isPrivileged
       ? [
-          `# For a port below ${PRIVILEGED_PORTS}. PrivateUsers= would make it worth nothing, so it is not set.`,
+          `# For a port below ${FIRST_FREE_PORT}. PrivateUsers= would make it worth nothing, so it is not set.`,
           "AmbientCapabilities=CAP_NET_BIND_SERVICE",
           "CapabilityBoundingSet=CAP_NET_BIND_SERVICE",
         ]
