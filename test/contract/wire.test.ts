@@ -1,7 +1,7 @@
 /** The wire from outside, against the source and the binary: docs/PROTOCOL.md, line by line. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import handshake from "../fixtures/handshake.json" with { type: "json" };
-import { until } from "../support/machines/until.ts";
+import { equals, until } from "../support/machines/until.ts";
 import { BAD_MESSAGES } from "../support/peers/bad.ts";
 import { Client, expectUndisturbed, newCode, newPair, type Pair } from "../support/peers/client.ts";
 import { frame, OP, RawClient } from "../support/peers/raw.ts";
@@ -25,7 +25,7 @@ describe.each(VARIANTS)("the relay (%s)", (variant) => {
     url = relay.url;
   });
   afterAll(async () => {
-    await until(async () => (await relay.sessions()) === 0);
+    await until("the last session to end", () => relay.sessions(), equals(0));
     const outcome = await relay.stop();
     // After all that was thrown at it: it still runs, it ends well, and it said nothing about any of it.
     expect(outcome).toEqual({ exitCode: 0, stdout: printedToTheEnd(relay.port), stderr: "" });
@@ -338,7 +338,7 @@ describe.each(VARIANTS)("the relay (%s)", (variant) => {
         expect(refused.filter(({ code }) => code !== 4500 && code !== 4501)).toEqual([]);
         expect(await relay.sessions()).toBe(1);
         await leave(...seated);
-        await until(async () => (await relay.sessions()) === 0);
+        await until("the last session to end", () => relay.sessions(), equals(0));
       }
     });
 
@@ -358,7 +358,7 @@ describe.each(VARIANTS)("the relay (%s)", (variant) => {
         const raw = await RawClient.connect(relay.port);
         raw.say({ type: "join", sessionCode: code });
         raw.end(reset);
-        await until(async () => (await relay.sessions()) === 0);
+        await until("the last session to end", () => relay.sessions(), equals(0));
       }
       await leave(await Client.join(url, code, false));
     });

@@ -107,7 +107,7 @@ describe.skipIf(obstacle !== null)("behind a proxy as the docs have it", () => {
         await enter(proxy, "127.0.0.3"),
       ];
       mallory.pop()?.say({ type: "leave" });
-      await until(async () => {
+      await until("a place behind the proxy", async () => {
         const { client, line } = await knock(proxy, "127.0.0.2");
         mallory.push(client);
         return line.startsWith("HTTP/1.1 101 "); // as soon as the one that left has been counted out

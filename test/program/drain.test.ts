@@ -3,7 +3,7 @@
  * after a delay of its own, and nobody is lost without a word. Drains that must not run out last an hour here.
  */
 import { describe, expect, test } from "bun:test";
-import { until } from "../support/machines/until.ts";
+import { equals, until } from "../support/machines/until.ts";
 import { Client, expectUndisturbed, newCode, newPair, untilSilent } from "../support/peers/client.ts";
 import { OP, RawClient, UPGRADE } from "../support/peers/raw.ts";
 import { command, printedToTheEnd, run, spawnRelay, VARIANTS } from "../support/relays/relay.ts";
@@ -25,7 +25,7 @@ describe.each(VARIANTS)("a relay that drains (%s)", (variant) => {
     await using relay = await spawnRelay(variant, "--drain=1h");
     const { alice, bob } = await newPair(relay.url);
     const ended = relay.stop();
-    await until(async () => (await relay.get("/health")).status === 503);
+    await until("503 for its health", async () => (await relay.get("/health")).status, equals(503));
     expect(await (await relay.get("/health")).text()).toBe('{"status":"draining","sessions":1}');
     expect((await relay.get("/")).status).toBe(200);
     const late = await RawClient.dial(relay.port);
@@ -232,7 +232,7 @@ async function expectToldBesidePeerLeft(peer: Client): Promise<number> {
 async function hearToTheEnd(peer: Client): Promise<string> {
   const words: string[] = [];
   for (;;) {
-    const heard = await Promise.race([peer.next(), peer.closed]);
+    const heard = await peer.nextOrEnd();
     if (typeof heard !== "string") return [...words, heard.code].join(" ");
     const { type, code } = JSON.parse(heard);
     words.push(code ?? type);

@@ -11,7 +11,7 @@ import { newFolder } from "../support/machines/folder.ts";
 import { freePort } from "../support/machines/free-port.ts";
 import { Systemd } from "../support/machines/systemd.ts";
 import { openTunnel, shakeHands } from "../support/machines/tunnel.ts";
-import { until } from "../support/machines/until.ts";
+import { equals, until } from "../support/machines/until.ts";
 import { Client, expectUndisturbed, newCode, newPair, type Pair } from "../support/peers/client.ts";
 import { command, type Outcome, ROOT, run, spawnRelay, VARIANTS } from "../support/relays/relay.ts";
 
@@ -111,7 +111,7 @@ describe("the hook for certbot", () => {
       /** Starts the first instance and waits until it is ready. */
       async start() {
         systemd.start(`${a}`);
-        await until(async () => (await shakeHands(port, { ca })).failure === null);
+        await until("the certificate to be taken", async () => (await shakeHands(port, { ca })).failure, equals(null));
       },
       hook(env: Record<string, string> = {}): Promise<Outcome> {
         const PATH = `${systemd.path}:${process.env["PATH"]}`;

@@ -7,9 +7,9 @@ import type { Browser, CDPSession, Page } from "playwright-core";
 import { Authority, type Files } from "../support/machines/certificates.ts";
 import { hasChromium, launchChromium, PATIENCE_MS } from "../support/machines/chromium.ts";
 import { newFolder } from "../support/machines/folder.ts";
+import { openTap, X25519MLKEM768 } from "../support/machines/tap.ts";
 import { openTunnel } from "../support/machines/tunnel.ts";
 import { Client, newCode } from "../support/peers/client.ts";
-import { openTap, X25519MLKEM768 } from "../support/peers/tap.ts";
 import { spawnRelay, VARIANTS } from "../support/relays/relay.ts";
 
 setDefaultTimeout(3 * PATIENCE_MS); // a condition that never holds is then reported by its own name

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmod, readdir } from "node:fs/promises";
 import { Authority, DAY_MS, type Files, files } from "../support/machines/certificates.ts";
 import { clientHello, openTunnel, shakeHands } from "../support/machines/tunnel.ts";
-import { until } from "../support/machines/until.ts";
+import { atMost, until } from "../support/machines/until.ts";
 import { expectUndisturbed, newPair } from "../support/peers/client.ts";
 import { RawClient } from "../support/peers/raw.ts";
 import { command, run, spawnRelay, VARIANTS } from "../support/relays/relay.ts";
@@ -106,7 +106,7 @@ describe.each(VARIANTS)("a relay that speaks TLS itself (%s)", (variant) => {
     await expectUndisturbed(pair);
     expect(await relay.sessions()).toBe(1);
     for (const [i, raw] of halves.entries()) raw.end(i % 4 < 2);
-    await until(async () => (await openFiles(relay.process.pid)) < 100);
+    await until("half-open handshakes to be cut", () => openFiles(relay.process.pid), atMost(99));
     await expectUndisturbed(pair);
   });
 
