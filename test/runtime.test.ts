@@ -163,7 +163,7 @@ test("of frames that hold nothing, of a message that is not finished, nobody is 
   expect((await raw.next())?.opcode).toBe(OP.pong); // all before it has been read
   expect(heard).toEqual([]);
   raw.write(frame(OP.continuation, "x"));
-  await until(() => heard.length === 1);
+  await until("what was heard", () => heard.length, equals(1));
   expect(heard).toEqual(["x"]);
 });
 
