@@ -11,7 +11,7 @@ import { atLeast, equals, until } from "../support/machines/until.ts";
 import { Client, expectUndisturbed, newCode, newPair } from "../support/peers/client.ts";
 import { RawClient, UPGRADE } from "../support/peers/raw.ts";
 import { startHandRelay } from "../support/relays/in-process.ts";
-import { command, type RunningRelay, run, spawnRelay, VARIANTS } from "../support/relays/relay.ts";
+import { command, RELEASED, type RunningRelay, run, spawnRelay } from "../support/relays/relay.ts";
 
 const ADMIN = "--admin=127.0.0.1:0";
 const ask = async (relay: RunningRelay, path: string) => {
@@ -19,7 +19,7 @@ const ask = async (relay: RunningRelay, path: string) => {
   return `${answer.status} ${(await answer.text()).trimEnd()}`;
 };
 
-describe.each(VARIANTS)("the listener for the operator (%s)", (variant) => {
+describe.each(RELEASED)("the listener for the operator (%s)", (variant) => {
   test("says that all is well, and the public port knows nothing of it", async () => {
     await using relay = await spawnRelay(variant, ADMIN);
     expect([await ask(relay, "/livez"), await ask(relay, "/readyz")]).toEqual(["200 ok", "200 ok"]);

@@ -6,7 +6,7 @@ import { equals, until } from "../support/machines/until.ts";
 import { Client, expectUndisturbed, newCode, newPair, type Pair, untilSilent } from "../support/peers/client.ts";
 import { frame, OP, RawClient, UPGRADE } from "../support/peers/raw.ts";
 import { Reader } from "../support/peers/reader.ts";
-import { type RunningRelay, spawnRelay, VARIANTS } from "../support/relays/relay.ts";
+import { RELEASED, type RunningRelay, spawnRelay } from "../support/relays/relay.ts";
 
 const ADMIN = "--admin=127.0.0.1:0";
 const PING = '{"type":"ping"}';
@@ -123,7 +123,7 @@ const PROVOCATIONS: Record<ErrorName, { args?: string[]; provoke(relay: RunningR
   },
 };
 
-describe.concurrent.each(VARIANTS)("the metrics (%s)", (variant) => {
+describe.concurrent.each(RELEASED)("the metrics (%s)", (variant) => {
   test.each(Object.keys(PROVOCATIONS) as ErrorName[])("count the error %s, and its close", async (name) => {
     const { args = [], provoke } = PROVOCATIONS[name];
     await using relay = await spawnRelay(variant, ADMIN, ...args);

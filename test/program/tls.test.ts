@@ -6,7 +6,7 @@ import { clientHello, openTunnel, shakeHands } from "../support/machines/tunnel.
 import { atMost, until } from "../support/machines/until.ts";
 import { expectUndisturbed, newPair } from "../support/peers/client.ts";
 import { RawClient } from "../support/peers/raw.ts";
-import { command, run, spawnRelay, VARIANTS } from "../support/relays/relay.ts";
+import { command, RELEASED, run, spawnRelay } from "../support/relays/relay.ts";
 
 /** From process start to the first handshake; a twentieth of it on an idle machine. */
 const START_MS = 5_000;
@@ -25,7 +25,7 @@ beforeAll(async () => {
 });
 afterAll(() => authority[Symbol.asyncDispose]());
 
-describe.each(VARIANTS)("a relay that speaks TLS itself (%s)", (variant) => {
+describe.each(RELEASED)("a relay that speaks TLS itself (%s)", (variant) => {
   test("is ready in no time", async () => {
     const startedAt = performance.now();
     await using relay = await spawnRelay(variant, ...good.args);
@@ -137,7 +137,7 @@ describe.each(VARIANTS)("a relay that speaks TLS itself (%s)", (variant) => {
   );
 });
 
-describe.each(VARIANTS)("files that are no certificate and its key (%s)", (variant) => {
+describe.each(RELEASED)("files that are no certificate and its key (%s)", (variant) => {
   /** Expects a start that ends at once with one line: this, which names the file. */
   async function expectRefusal({ args }: Files, line: string, runner: string[] = []): Promise<void> {
     const outcome = await run([...runner, ...command(variant, "--host=127.0.0.1", "--port=0", ...args)]);

@@ -2,8 +2,14 @@
 import { expect } from "bun:test";
 import { resolve } from "node:path";
 
+/** What is tried on both, where they could differ: options, what is printed, locks. */
 export const VARIANTS = ["source", "binary"] as const;
 export type Variant = (typeof VARIANTS)[number];
+/** What is tried on one is tried on what is released. */
+export const RELEASED = ["binary"] as const;
+
+/** How a relay of some kind is started, with these options. */
+export type Start = (...args: string[]) => Promise<RunningRelay>;
 
 export const ROOT = resolve(import.meta.dir, "../../..");
 const BINARY = resolve(ROOT, "dist/whisper-signaling"); // `bun run test` builds it first
