@@ -61,8 +61,8 @@ export async function spawnProgram(cmd: readonly string[], options: LaunchOption
   const tls = { rejectUnauthorized: false };
   const get = (path: string) => fetch(`${isTls ? "https" : "http"}://127.0.0.1:${port}${path}`, isTls ? { tls } : {});
   async function ended(): Promise<Outcome> {
-    const [exitCode] = await Promise.all([process.exited, stdout.ended, errors.ended]);
-    return { exitCode, stdout: stdout.text, stderr: errors.text };
+    const [exitCode] = await Promise.all([process.exited, stdout.ended, stderr.ended]);
+    return { exitCode, stdout: stdout.text, stderr: stderr.text };
   }
   return {
     url: `${isTls ? "wss" : "ws"}://127.0.0.1:${port}`,
