@@ -1,7 +1,7 @@
 /** What the design leans on in Bun itself, so that an upgrade of Bun shows what changed. */
 import { afterEach, expect, test } from "bun:test";
 import type { ServerWebSocket } from "bun";
-import { until } from "./support/machines/until.ts";
+import { equals, until } from "./support/machines/until.ts";
 import { Client } from "./support/peers/client.ts";
 import { frame, OP, RawClient } from "./support/peers/raw.ts";
 
@@ -52,7 +52,7 @@ test("a publish reaches the topic's other subscribers and not the sender; with n
   });
   const alice = await Client.connect(url);
   alice.send("alone");
-  await until(() => results.length === 1);
+  await until("a result", () => results.length, equals(1));
   const bob = await Client.connect(url);
   alice.send("together");
   expect(await bob.next()).toBe("together");
@@ -163,7 +163,7 @@ test("of frames that hold nothing, of a message that is not finished, nobody is 
   expect((await raw.next())?.opcode).toBe(OP.pong); // all before it has been read
   expect(heard).toEqual([]);
   raw.write(frame(OP.continuation, "x"));
-  await until(() => heard.length === 1);
+  await until("what was heard", () => heard.length, equals(1));
   expect(heard).toEqual(["x"]);
 });
 

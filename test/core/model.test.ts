@@ -4,7 +4,7 @@ import { expect, test } from "bun:test";
 import { PEER_LEFT, READY } from "../../src/core/protocol.ts";
 import { readConfig } from "../../src/program/config.ts";
 import { Random } from "../support/machines/random.ts";
-import { until } from "../support/machines/until.ts";
+import { equals, until } from "../support/machines/until.ts";
 import { Client } from "../support/peers/client.ts";
 import { startHandRelay } from "../support/relays/in-process.ts";
 
@@ -108,7 +108,7 @@ test.each([1, 2, 3, 4, 5])("the relay does what the model says (seed %d)", async
   }
   /** What must hold after every step. */
   async function settle(): Promise<void> {
-    await until(() => relay.gauges().sockets === model.seated.length);
+    await until("the sockets of the seated", () => relay.gauges().sockets, equals(model.seated.length));
     const codes = new Set(model.seated.map(({ code }) => code));
     const seatsHeld = model.seated.length;
     const nobody = { notJoined: 0, probing: 0 };

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { LoopClock } from "../../src/core/clock.ts";
 import type { Relay } from "../../src/core/relay.ts";
 import { readConfig } from "../../src/program/config.ts";
-import { until } from "../support/machines/until.ts";
+import { equals, until } from "../support/machines/until.ts";
 import { Client, expectUndisturbed, newCode, newPair } from "../support/peers/client.ts";
 import { type HandRelay, startHandRelay } from "../support/relays/in-process.ts";
 
@@ -110,11 +110,11 @@ test("every way of leaving takes the peer out of every count and its topic", asy
     expect(relay.gauges()).toEqual({ ...NOTHING, sockets: 2, seated: 2, sessions: 1, seatsHeld: 2 });
     end(alice);
     await bob.expect("peer-left");
-    await until(() => relay.gauges().sockets === 1);
+    await until("one socket to be left", () => relay.gauges().sockets, equals(1));
     expect(relay.gauges()).toEqual({ ...NOTHING, sockets: 1, seated: 1, sessions: 1, seatsHeld: 1 });
     expect(relay.subscribers(code)).toBe(1);
     end(bob);
-    await until(() => relay.gauges().sockets === 0);
+    await until("the last socket to close", () => relay.gauges().sockets, equals(0));
     expect(relay.gauges()).toEqual(NOTHING);
     expect(relay.subscribers(code)).toBe(0);
   }

@@ -5,7 +5,7 @@ import { HEARD_MS, PROBE_MS } from "../../src/core/admission.ts";
 import { LoopClock } from "../../src/core/clock.ts";
 import type { Relay } from "../../src/core/relay.ts";
 import { readConfig } from "../../src/program/config.ts";
-import { until } from "../support/machines/until.ts";
+import { atLeast, equals, until } from "../support/machines/until.ts";
 import { Client, expectUndisturbed, newCode, newPair, type Pair } from "../support/peers/client.ts";
 import { frame, OP, RawClient } from "../support/peers/raw.ts";
 import { type HandRelay, startHandRelay } from "../support/relays/in-process.ts";
@@ -43,7 +43,7 @@ async function newcomer(sessionCode: string, isInitiator: boolean, token?: strin
   const client = await Client.connect(url);
   const before = relay.gauges().probing;
   client.send({ type: "join", sessionCode, isInitiator, token });
-  await until(() => relay.gauges().probing > before);
+  await until("a probe", () => relay.gauges().probing, atLeast(before + 1));
   return client;
 }
 
@@ -231,10 +231,10 @@ describe("without it", () => {
     ]) {
       const fickle = await newcomer(code, true);
       end(fickle);
-      await until(() => relay.gauges().probing === 0);
+      await until("the probe to end", () => relay.gauges().probing, equals(0));
       pass(PROBE_MS);
     }
-    await until(() => relay.gauges().sockets === 1);
+    await until("one socket to be left", () => relay.gauges().sockets, equals(1));
     ping(ghost);
     expect(await ghost.text()).toBe('{"type":"pong"}');
     expect(relay.gauges()).toMatchObject({ seatsHeld: 1, notJoined: 0 });

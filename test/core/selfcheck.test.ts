@@ -1,6 +1,6 @@
 /** The relay's look at its own books, with a fault planted: without one, every other test expects to find none. */
 import { expect, test } from "bun:test";
-import { until } from "../support/machines/until.ts";
+import { equals, until } from "../support/machines/until.ts";
 import { Client, expectUndisturbed, newPair } from "../support/peers/client.ts";
 import { startHandRelay } from "../support/relays/in-process.ts";
 
@@ -19,7 +19,7 @@ test("a seat that is not given back is found, counted, warned of without its cod
   const [session] = relay.state.sessions.values();
   const seat = session?.initiator ?? null;
   alice.close();
-  await until(() => relay.gauges().sockets === 1);
+  await until("one socket to be left", () => relay.gauges().sockets, equals(1));
   if (session) session.initiator = seat;
   relay.state.seats++;
   expect(relay.check()).toBe(2); // a seat too many for the peers, a subscriber too few for the session
@@ -49,5 +49,5 @@ test("every session is looked at within a round of sweeps, however many there ar
   for (const session of broken) session.initiator = seated.find((peer) => peer.session === session) ?? null;
   expect(hand.count(FOUND)).toBe(99);
   for (const client of clients) client.terminate();
-  await until(() => hand.relay.gauges().sockets === 0);
+  await until("the last socket to close", () => hand.relay.gauges().sockets, equals(0));
 });

@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmod } from "node:fs/promises";
 import { type Folder, newFolder } from "../support/machines/folder.ts";
-import { until } from "../support/machines/until.ts";
+import { equals, until } from "../support/machines/until.ts";
 import { LIMITS } from "../support/marks/marked-run.ts";
 import { knock, type MarkedPair, markedMessage, markedPair, markedPing, passOn } from "../support/peers/marked-peer.ts";
 import { buildHooked, spawnHooked } from "../support/relays/hooked.ts";
@@ -58,7 +58,11 @@ describe.each(["text", "json"])("with --log=%s", (log) => {
       const message = `${quotation}\n    at ${quotation} (${quotation}.ts:1:2)\n${mallory.code}`;
       await relay.ask({ do: "throw", in: place, message });
       await WAYS[place]?.(stage, mallory);
-      await until(async () => (await stage.scrape()).get("whisper_internal_errors_total") === 1);
+      await until(
+        "the error to be counted",
+        async () => (await stage.scrape()).get("whisper_internal_errors_total"),
+        equals(1),
+      );
       for (const { peer } of [alice, bob, mallory.alice, mallory.bob]) peer.end();
       const outcome = await relay.stop();
       expect(await leaks(stage, outcome)).toEqual([]);
@@ -98,7 +102,7 @@ describe("a crash of the runtime", () => {
       await relay.stop("SIGSEGV");
     }
     const calls = Bun.file(folder.file("calls"));
-    await until(() => calls.exists());
+    await until("the file of calls", () => calls.exists());
     expect(await calls.text()).toBe("called\n");
   });
 });

@@ -6,6 +6,8 @@ import { readConfig } from "../../src/program/config.ts";
 import { newFolder } from "../support/machines/folder.ts";
 import { Secrets, type Told } from "../support/marks/secrets.ts";
 import { inTurns } from "../support/peers/crowd.ts";
+import { asking } from "../support/relays/asked.ts";
+import { spawnProgram } from "../support/relays/relay.ts";
 
 const PROGRAM = resolve(import.meta.dir, "../support/relays/snapshot-relay.ts");
 const SESSIONS = 1_000;
@@ -14,35 +16,12 @@ const { sessionTtlMs: TTL_MS } = readConfig([], {});
 
 /** A relay in a process of its own, since this one knows all the secrets. */
 async function startSnapshotRelay() {
-  const heard: number[] = [];
-  let wake = () => {};
-  const process = Bun.spawn([globalThis.process.execPath, "--smol", PROGRAM], {
-    stdout: "ignore",
-    stderr: "inherit",
-    ipc(message: number) {
-      heard.push(message);
-      wake();
-    },
-  });
-  async function answer(): Promise<number> {
-    for (;;) {
-      const message = heard.shift();
-      if (message !== undefined) return message;
-      const { promise, resolve } = Promise.withResolvers<void>();
-      wake = resolve;
-      await promise;
-    }
-  }
+  const relay = await spawnProgram([process.execPath, "--smol", PROGRAM], { stdin: "pipe" });
+  const ask = asking(relay);
   return {
-    url: `ws://127.0.0.1:${await answer()}`,
-    tell(what: number | string): Promise<number> {
-      process.send(what);
-      return answer();
-    },
-    async [Symbol.asyncDispose]() {
-      process.kill("SIGKILL");
-      await process.exited;
-    },
+    url: relay.url,
+    tell: async (what: number | string) => Number(await ask(what)),
+    [Symbol.asyncDispose]: () => relay[Symbol.asyncDispose](),
   };
 }
 

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Authority } from "../support/machines/certificates.ts";
 import { openFiles } from "../support/machines/outside.ts";
 import { socketsOf } from "../support/machines/sockets.ts";
-import { until } from "../support/machines/until.ts";
+import { atMost, until } from "../support/machines/until.ts";
 import { expectUndisturbed, newPair } from "../support/peers/client.ts";
 import { RawClient } from "../support/peers/raw.ts";
 import { command, type RunningRelay, run, spawnRelay, VARIANTS } from "../support/relays/relay.ts";
@@ -28,7 +28,7 @@ describe.skipIf(!isAble && !process.env["CI"]).each(VARIANTS)("the listeners (%s
     const [, admin = ""] = /operator on \S+:(\d+)/.exec(relay.stdout.text) ?? [];
     const { pid } = relay.process;
     for (const port of [relay.port, Number(admin)]) expect(socketsOf(pid, port)).toEqual([LISTENER]);
-    const client = await RawClient.connect(relay.port, args.includes("--host=::1") ? "::1" : "127.0.0.1");
+    const client = await RawClient.connect(relay.port, { hostname: args.includes("--host=::1") ? "::1" : "127.0.0.1" });
     const accepted = { ...TUNED, isListening: false };
     expect(socketsOf(pid, relay.port)).toEqual([LISTENER, expect.objectContaining(accepted)]);
     client.end();
@@ -41,8 +41,10 @@ describe.skipIf(!isAble && !process.env["CI"]).each(VARIANTS)("the listeners (%s
     expect(socketsOf(relay.process.pid, relay.port)).toEqual([LISTENER]);
     const client = await RawClient.dial(relay.port);
     client.write("no hello of TLS, but it has to be read to know that");
-    await until(() =>
-      socketsOf(relay.process.pid, relay.port).every(({ sendBufferBytes }) => sendBufferBytes === 131_072),
+    await until(
+      "every send buffer to be small",
+      () => socketsOf(relay.process.pid, relay.port).map(({ sendBufferBytes }) => sendBufferBytes),
+      (bytes) => bytes.every((size) => size === 131_072),
     );
     client.end();
   });
@@ -79,7 +81,7 @@ describe("a bare connection", () => {
         await peer.closed;
       }
     }
-    await until(() => openFiles(relay.process.pid) <= before);
+    await until("its files to be closed", () => openFiles(relay.process.pid), atMost(before));
   });
 });
 

@@ -5,7 +5,7 @@ import { writeFile } from "node:fs/promises";
 import { newFolder } from "../support/machines/folder.ts";
 import { pathOf } from "../support/machines/fronts.ts";
 import { OutsideListener } from "../support/machines/outside-listener.ts";
-import { until } from "../support/machines/until.ts";
+import { equals, until } from "../support/machines/until.ts";
 import { expectUndisturbed, newPair } from "../support/peers/client.ts";
 import { hookedRelays } from "../support/relays/hooked.ts";
 import { ATTEMPTS } from "../support/relays/hooked-attempts.ts";
@@ -31,7 +31,7 @@ describe("from inside", () => {
     test(`and each is there where nothing is locked (${on})`, async () => {
       const { results, arrived } = await attemptAll("off", on);
       expect(results).toEqual(Object.keys(ATTEMPTS).map((name) => [name, "done"]));
-      await until(() => arrived().length === Object.keys(CALLS_OUT).length);
+      await until("all calls out to arrive", () => arrived().length, equals(Object.keys(CALLS_OUT).length));
       expect(arrived()).toEqual(Object.keys(CALLS_OUT).sort());
     });
 

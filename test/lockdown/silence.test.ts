@@ -7,7 +7,7 @@ import { resolve } from "node:path";
 import { ERRORS } from "../../src/core/protocol.ts";
 import { Authority } from "../support/machines/certificates.ts";
 import type { Samples } from "../support/machines/metrics.ts";
-import { until } from "../support/machines/until.ts";
+import { equals, until } from "../support/machines/until.ts";
 import { requests } from "../support/marks/marked-malice.ts";
 import {
   type Act,
@@ -85,7 +85,7 @@ async function live({ args, origin, isTls, patience, isCutShort }: Life): Promis
   await aCrowd(stage);
   await passOn(stage, bob.peer, alice.peer, markedMessage(stage, "answer", code));
   const ended = relay.stop();
-  await until(async () => (await ask(stage.exempt, "/health")).status === 503);
+  await until("503 for its health", async () => (await ask(stage.exempt, "/health")).status, equals(503));
   expect((await knock(stage, stage.exempt)).status).toBe(503);
   for (const path of ["/", "/nowhere"]) await ask(stage.exempt, path);
   for (const path of ["/livez", "/readyz"]) await ask(stage.operator, path);

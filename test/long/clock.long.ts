@@ -3,10 +3,11 @@
  * their time or after it. Where libfaketime is missing this is skipped, but never under CI.
  */
 import { expect, test } from "bun:test";
-import { hasFaketime, spawnUnderFaketime } from "../support/machines/faketime.ts";
-import { eventually, measured, secondsSince } from "../support/machines/outside.ts";
+import { measured, secondsSince } from "../support/machines/outside.ts";
+import { atMost, until } from "../support/machines/until.ts";
 import { Client, expectUndisturbed, newCode, newPair } from "../support/peers/client.ts";
 import { frame, OP, RawClient } from "../support/peers/raw.ts";
+import { hasFaketime, spawnUnderFaketime } from "../support/relays/faketime.ts";
 
 const DAY_MS = 86_400_000;
 /** Where the wall clock goes, in days off the machine's. */
@@ -49,7 +50,11 @@ test.skipIf(!hasFaketime())("steps of the wall clock drop nobody and put nothing
   for (const days of STEPS) {
     relay.step(days);
     // That the step has reached the process: the header of an answer shows it. Else this waits in vain.
-    await eventually(async () => Math.abs((await relay.offMs()) - days * DAY_MS) < DAY_MS / 24);
+    await until(
+      "the step to reach the relay",
+      async () => Math.abs((await relay.offMs()) - days * DAY_MS),
+      atMost(DAY_MS / 24),
+    );
     await swept(watcher); // it may have begun before the step
     await swept(watcher);
     for (const peer of [waitsForAPeer, hasNotJoined, pair.alice, pair.bob])

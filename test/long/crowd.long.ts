@@ -3,17 +3,10 @@
  * pair must get through, and after each the relay must hold no more than before.
  */
 import { describe, expect, test } from "bun:test";
-import {
-  cpuMs,
-  eventually,
-  measured,
-  openFiles,
-  quantile,
-  residentBytes,
-  secondsSince,
-} from "../support/machines/outside.ts";
+import { cpuMs, measured, openFiles, quantile, residentBytes, secondsSince } from "../support/machines/outside.ts";
+import { atLeast, atMost, equals, until } from "../support/machines/until.ts";
 import { expectUndisturbed, newCode, newPair } from "../support/peers/client.ts";
-import { askFrom, inTurns, spawnWithFiles } from "../support/peers/crowd.ts";
+import { ask, inTurns, spawnWithFiles } from "../support/peers/crowd.ts";
 import { frame, OP, RawClient, UPGRADE } from "../support/peers/raw.ts";
 import { type RunningRelay, spawnRelay } from "../support/relays/relay.ts";
 
@@ -73,8 +66,8 @@ test("10,000 sockets that never join are all closed in time, and pairs in their 
   expect(await relay.sessions()).toBe(1);
   pair.alice.close();
   pair.bob.close();
-  await eventually(async () => (await relay.sessions()) === 0);
-  await eventually(() => openFiles(pid) <= atRest);
+  await until("the last session to end", () => relay.sessions(), equals(0));
+  await until("its files to be closed", () => openFiles(pid), atMost(atRest));
 });
 
 test.each([
@@ -90,18 +83,18 @@ test.each([
     socket.write(begun);
     return socket;
   });
-  await eventually(() => openFiles(pid) >= atRest + crowd.length);
+  await until("the crowd to be taken", () => openFiles(pid), atLeast(atRest + crowd.length));
   const since = performance.now();
   const drip = () => {
     for (const socket of crowd) socket.write("a");
   };
   const dripper = dripping ? setInterval(drip, 1_000) : undefined;
-  const gone = eventually(() => openFiles(pid) < atRest + crowd.length / 10);
+  const gone = until("the crowd to be hung up on", () => openFiles(pid), atMost(atRest + crowd.length / 10));
   const times = await pairsDuring(relay.url, gone);
   clearInterval(dripper);
   measured(`2,000 heads that ${what} were gone after ${secondsSince(since).toFixed(1)} s; ${served(times)}`);
   expect(secondsSince(since)).toBeLessThan(20);
-  await eventually(() => openFiles(pid) <= atRest);
+  await until("its files to be closed", () => openFiles(pid), atMost(atRest));
 });
 
 function join(): Buffer {
@@ -142,15 +135,15 @@ test("a storm of 20,000 connections that close at once, each in one of ten ways,
       const times = await pairsDuring(relay.url, storm);
       const seconds = secondsSince(since).toFixed(1);
       measured(`2,000 that ${what} and ${reset ? "reset" : "close"} in ${seconds} s; ${served(times)}`);
-      await eventually(async () => (await relay.sessions()) === 1);
-      await eventually(() => openFiles(pid) <= atRest + 2);
+      await until("one session to be left", () => relay.sessions(), equals(1));
+      await until("its files to be closed", () => openFiles(pid), atMost(atRest + 2));
     }
   measured(`${(residentBytes(pid) / 1_048_576).toFixed(0)} MiB in RAM after the storms`);
   await expectUndisturbed(pair);
   pair.alice.close();
   pair.bob.close();
-  await eventually(async () => (await relay.sessions()) === 0);
-  await eventually(() => openFiles(pid) <= atRest);
+  await until("the last session to end", () => relay.sessions(), equals(0));
+  await until("its files to be closed", () => openFiles(pid), atMost(atRest));
 });
 
 describe("under a limit of 300 open files", () => {
@@ -162,15 +155,15 @@ describe("under a limit of 300 open files", () => {
     const pair = await newPair(relay.url);
     const crowd = await inTurns(PEERS - 2, 20, () => RawClient.connect(relay.port));
     for (let n = 0; n < 50; n++) {
-      const { status, retryAfterS, socket } = await askFrom("127.0.0.1", relay.port);
-      socket.destroy();
+      const { status, retryAfterS, client } = await ask(relay.port, "127.0.0.1");
+      client.end(true);
       expect(status).toBe(503);
       expect(retryAfterS).toBeWithin(0, 6);
     }
     await expectUndisturbed(pair);
     crowd.pop()?.end();
-    await eventually(async () => (await askFrom("127.0.0.1", relay.port)).status === 101);
-    expect((await askFrom("127.0.0.1", relay.port)).status).toBe(503);
+    await until("a free place", async () => (await ask(relay.port, "127.0.0.1")).status, equals(101));
+    expect((await ask(relay.port, "127.0.0.1")).status).toBe(503);
     await expectUndisturbed(pair);
     for (const socket of crowd) socket.end();
   });
@@ -180,7 +173,7 @@ describe("under a limit of 300 open files", () => {
     const { pid } = relay.process;
     const pair = await newPair(relay.url);
     const crowd = await inTurns(2 * FILES, 50, () => RawClient.dial(relay.port));
-    await eventually(() => openFiles(pid) >= FILES - 1);
+    await until("no file to be left", () => openFiles(pid), atLeast(FILES - 1));
     const since = performance.now();
     const busyBefore = cpuMs(pid);
     const times: number[] = [];
@@ -207,7 +200,7 @@ describe("under a limit of 300 open files", () => {
     await using relay = await spawnWithFiles(FILES);
     const pair = await newPair(relay.url);
     const crowd = await inTurns(2 * FILES, 50, () => RawClient.dial(relay.port));
-    await eventually(() => openFiles(relay.process.pid) >= FILES - 1);
+    await until("no file to be left", () => openFiles(relay.process.pid), atLeast(FILES - 1));
     const since = performance.now();
     const later = await newPair(relay.url);
     measured(
@@ -231,29 +224,29 @@ describe("for strangers", () => {
       "--connect-burst",
       "1000",
     );
-    const crowd = await inTurns(256, 20, () => askFrom("127.0.0.5", relay.port));
+    const crowd = await inTurns(256, 20, () => ask(relay.port, "127.0.0.5"));
     expect(crowd.filter(({ status }) => status !== 101)).toEqual([]);
-    const refused = await askFrom("127.0.0.5", relay.port);
+    const refused = await ask(relay.port, "127.0.0.5");
     expect([refused.status, refused.retryAfterS]).toEqual([429, 10]);
-    expect((await askFrom("127.0.0.6", relay.port)).status).toBe(101);
-    crowd.pop()?.socket.destroy();
-    await eventually(async () => (await askFrom("127.0.0.5", relay.port)).status === 101);
-    expect((await askFrom("127.0.0.5", relay.port)).status).toBe(429);
-    for (const { socket } of crowd) socket.destroy();
+    expect((await ask(relay.port, "127.0.0.6")).status).toBe(101);
+    crowd.pop()?.client.end(true);
+    await until("a free place", async () => (await ask(relay.port, "127.0.0.5")).status, equals(101));
+    expect((await ask(relay.port, "127.0.0.5")).status).toBe(429);
+    for (const { client } of crowd) client.end(true);
   });
 
   test("101 connections at a stroke from one address are one too many, until a second has passed", async () => {
     await using relay = await spawnRelay("binary", "--exempt", "none", "--connect-rate", "1");
     const since = performance.now();
-    const crowd = await inTurns(150, 20, () => askFrom("127.0.0.5", relay.port));
+    const crowd = await inTurns(150, 20, () => ask(relay.port, "127.0.0.5"));
     const passed = Math.ceil(secondsSince(since));
     const taken = crowd.filter(({ status }) => status === 101).length;
     expect(taken).toBeWithin(100, 100 + passed);
     const refused = crowd.filter(({ status }) => status !== 101);
     expect(new Set(refused.map(({ status, retryAfterS }) => `${status} ${retryAfterS}`))).toEqual(new Set(["429 1"]));
-    expect((await askFrom("127.0.0.6", relay.port)).status).toBe(101);
-    await eventually(async () => (await askFrom("127.0.0.5", relay.port)).status === 101);
-    for (const { socket } of crowd) socket.destroy();
+    expect((await ask(relay.port, "127.0.0.6")).status).toBe(101);
+    await until("a free place", async () => (await ask(relay.port, "127.0.0.5")).status, equals(101));
+    for (const { client } of crowd) client.end(true);
     measured(`the burst took ${taken} of 150, and the next after ${secondsSince(since).toFixed(1)} s`);
   });
 });

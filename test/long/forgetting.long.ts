@@ -6,8 +6,9 @@ import { expect, test } from "bun:test";
 import { SCRUB_MS } from "../../src/lockdown/scrubber.ts";
 import { Authority } from "../support/machines/certificates.ts";
 import { memoryOf } from "../support/machines/memory.ts";
-import { eventually, measured, secondsSince } from "../support/machines/outside.ts";
+import { measured, secondsSince } from "../support/machines/outside.ts";
 import { openTunnel } from "../support/machines/tunnel.ts";
+import { equals, until } from "../support/machines/until.ts";
 import { SDP_LINES, Secrets } from "../support/marks/secrets.ts";
 import { countKinds, Visitors } from "../support/marks/visitors.ts";
 import { inTurns } from "../support/peers/crowd.ts";
@@ -44,11 +45,11 @@ test.skipIf(!isAble && !process.env["CI"]).each([false, true])(
       for (const client of [alice, bob]) client.close();
       await Promise.all([alice.closed, bob.closed]);
     });
-    await eventually(async () => (await relay.sessions()) === 0);
+    await until("the last session to end", () => relay.sessions(), equals(0));
     const since = performance.now();
     const atFirst = findIn(pid, secrets).size;
     let left = new Set<string>();
-    await eventually(() => {
+    await until("all to be forgotten", () => {
       left = findIn(pid, secrets);
       return left.size <= MOST_LEFT || performance.now() - since > FORGOTTEN_MS;
     });
@@ -77,7 +78,7 @@ test.skipIf(!isAble && !process.env["CI"])(
     const since = performance.now();
     const atFirst = countKinds(look());
     let left = new Set<string>();
-    await eventually(() => {
+    await until("all to be forgotten", () => {
       left = look();
       return left.size <= MOST_VISITORS_LEFT || performance.now() - since > FORGOTTEN_MS;
     });

@@ -4,7 +4,8 @@
  */
 import { describe, expect, test } from "bun:test";
 import { Network } from "../support/machines/netns.ts";
-import { eventually, measured, openFiles, secondsSince } from "../support/machines/outside.ts";
+import { measured, openFiles, secondsSince } from "../support/machines/outside.ts";
+import { atMost, equals, until } from "../support/machines/until.ts";
 import { Client, expectUndisturbed, newCode, newPair } from "../support/peers/client.ts";
 import { PeerProcess } from "../support/peers/peers.ts";
 import { type RunningRelay, spawnRelay } from "../support/relays/relay.ts";
@@ -47,7 +48,7 @@ describe("a frozen peer", () => {
     measured(`a frozen peer was gone ${how} after ${first} to ${last} s`);
     expect(Math.max(...seconds)).toBeLessThan(mostSeconds);
     expect(await relay.sessions()).toBe(FROZEN);
-    await eventually(() => openFiles(relay.process.pid) <= openBefore - FROZEN + 2);
+    await until("its files to be closed", () => openFiles(relay.process.pid), atMost(openBefore - FROZEN + 2));
 
     for (const [i, bob] of partners.entries()) {
       if (isWrittenTo) await bob.drain(); // a message may have found nobody there
@@ -63,7 +64,7 @@ describe("a frozen peer", () => {
       alice.close();
       bob.close();
     }
-    await eventually(async () => (await relay.sessions()) === 0);
+    await until("the last session to end", () => relay.sessions(), equals(0));
   });
 
   test("who sat alone takes its session with it", async () => {
@@ -71,7 +72,7 @@ describe("a frozen peer", () => {
     await using frozen = await PeerProcess.join(relay.url, [newCode()], { isInitiator: true });
     expect(await relay.sessions()).toBe(1);
     frozen.freeze();
-    await eventually(async () => (await relay.sessions()) === 0);
+    await until("the last session to end", () => relay.sessions(), equals(0));
   });
 
   test("the relay that stood still for 8 s drops nobody but the frozen", async () => {

@@ -5,7 +5,8 @@
 import { expect, test } from "bun:test";
 import { MemoryGroup } from "../support/machines/cgroup.ts";
 import { counted, scrape } from "../support/machines/metrics.ts";
-import { eventually, measured, quantile, residentBytes } from "../support/machines/outside.ts";
+import { measured, quantile, residentBytes } from "../support/machines/outside.ts";
+import { until } from "../support/machines/until.ts";
 import { Client, expectUndisturbed, newPair } from "../support/peers/client.ts";
 import { inTurns } from "../support/peers/crowd.ts";
 import { sayUnfinished } from "../support/peers/unfinished.ts";
@@ -56,7 +57,7 @@ test.skipIf(obstacle !== null).each([
   expect(taken + (upgrades["memory"] ?? 0) + (upgrades["address"] ?? 0)).toBe(count);
   expect(relay.process.exitCode).toBe(null);
   for (const { socket } of mallories) socket.destroy();
-  await eventually(async () => {
+  await until("newcomers to be refused", async () => {
     const newcomer = await Client.connect(relay.url).catch(() => null);
     newcomer?.close();
     return newcomer !== null;

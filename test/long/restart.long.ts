@@ -5,7 +5,7 @@
  */
 import { expect, test } from "bun:test";
 import { Random } from "../support/machines/random.ts";
-import { until } from "../support/machines/until.ts";
+import { equals, until } from "../support/machines/until.ts";
 import { holdSession, Tally } from "../support/peers/returning.ts";
 import { spawnRelay } from "../support/relays/relay.ts";
 
@@ -38,7 +38,7 @@ test("ten restarts under churn lose no pair, and all sessions complete", async (
   /** So many sessions more; nothing more is waited for once one has failed. */
   const completed = async (more: number) => {
     const enough = tally.completed + more;
-    await until(() => tally.completed >= enough || failures.length > 0);
+    await until("sessions to complete", () => tally.completed >= enough || failures.length > 0);
   };
 
   const drainsMs: number[] = [];
@@ -49,7 +49,7 @@ test("ten restarts under churn lose no pair, and all sessions complete", async (
     if (restart % 2 === 1) await completed(AMID);
     if (restart % 3 === 2) {
       relay.process.kill("SIGSTOP"); // the kernel goes on to fill its queue of connections
-      await until(() => tally.knocking >= QUEUED || failures.length > 0);
+      await until("connections to queue up", () => tally.knocking >= QUEUED || failures.length > 0);
     }
     underway += tally.underway;
     const since = performance.now();
@@ -77,6 +77,6 @@ test("ten restarts under churn lose no pair, and all sessions complete", async (
   expect(delaysMs.length).toBeGreaterThan(RESTARTS);
   expect(new Set(delaysMs).size).toBeGreaterThan(delaysMs.length / 2);
   expect(Math.max(...drainsMs)).toBeLessThan(DRAIN_MS);
-  await until(async () => (await relay.sessions()) === 0);
+  await until("the last session to end", () => relay.sessions(), equals(0));
   expect((await relay.stop()).exitCode).toBe(0);
 });

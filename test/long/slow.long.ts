@@ -4,7 +4,6 @@
  */
 import { describe, expect, test } from "bun:test";
 import {
-  eventually,
   highestDuring,
   measured,
   openFiles,
@@ -12,6 +11,7 @@ import {
   residentBytes,
   secondsSince,
 } from "../support/machines/outside.ts";
+import { atMost, equals, until } from "../support/machines/until.ts";
 import { newCode, newPair, type Pair } from "../support/peers/client.ts";
 import { PeerProcess } from "../support/peers/peers.ts";
 import { Reader } from "../support/peers/reader.ts";
@@ -93,7 +93,7 @@ describe.each([1, 50])("%d peers that do not read", (count) => {
     measured(`${count} slow readers: each took ${mega(Math.min(...read.map(({ bytes }) => bytes)))} or more`);
     expect(await relay.sessions()).toBe(count);
     await flooders[Symbol.asyncDispose]();
-    await eventually(() => openFiles(pid) <= openBefore);
+    await until("its files to be closed", () => openFiles(pid), atMost(openBefore));
   });
 
   test("and never will cost the relay a bounded number of bytes, and are hung up on", async () => {
@@ -101,8 +101,8 @@ describe.each([1, 50])("%d peers that do not read", (count) => {
     const { pid } = relay.process;
     const openAtRest = openFiles(pid);
     const before = await warmUp(relay, count, Math.ceil(FLOOD.messages / count));
-    await eventually(async () => (await relay.sessions()) === 0);
-    await eventually(() => openFiles(pid) <= openAtRest);
+    await until("the last session to end", () => relay.sessions(), equals(0));
+    await until("its files to be closed", () => openFiles(pid), atMost(openAtRest));
     const codes = Array.from({ length: count }, newCode);
     const mallories = await Promise.all(codes.map((code) => Reader.join(relay.port, code, false)));
     const flooding = flood(relay, codes);
@@ -111,8 +111,8 @@ describe.each([1, 50])("%d peers that do not read", (count) => {
     expect(flooders.lines(/peer-left/).length).toBe(count);
     const since = performance.now();
     await flooders[Symbol.asyncDispose]();
-    await eventually(async () => (await relay.sessions()) === 0);
-    await eventually(() => openFiles(pid) <= openAtRest);
+    await until("the last session to end", () => relay.sessions(), equals(0));
+    await until("its files to be closed", () => openFiles(pid), atMost(openAtRest));
     const most = count * HELD_BYTES + SLACK_BYTES;
     measured(
       `${count} slow readers: ${mega(before)} in RAM before, at most ${mega(highest)}; bound ${mega(most)} more`,
@@ -154,7 +154,10 @@ test("what 50 peers that never read have in send queues is little, and gone 45 s
   await using _flooders = await flood(relay, codes);
   const since = performance.now();
   const highest = queuedBytes(relay.port);
-  await eventually(() => queuedBytes(relay.port) <= before || secondsSince(since) > QUEUED_SECONDS);
+  await until(
+    "the send queues to empty",
+    () => queuedBytes(relay.port) <= before || secondsSince(since) > QUEUED_SECONDS,
+  );
   measured(
     `50 slow readers: ${mega(highest)} in send queues after the flood, ${mega(queuedBytes(relay.port))} after ${secondsSince(since).toFixed(0)} s`,
   );

@@ -12,7 +12,8 @@ import { Metrics } from "../../src/program/metrics.ts";
 import { answer } from "../../src/web/http.ts";
 import { killed, type Place, QUICK, SLOW } from "../support/machines/endings.ts";
 import { failed } from "../support/machines/failed.ts";
-import { eventually, measured, openFiles, residentBytes } from "../support/machines/outside.ts";
+import { measured, openFiles, residentBytes } from "../support/machines/outside.ts";
+import { atMost, equals, until } from "../support/machines/until.ts";
 import { command, PURGING, spawnProgram } from "../support/relays/relay.ts";
 
 const TIMES = ["--join-timeout", "1s", "--session-ttl", "3s"];
@@ -62,8 +63,8 @@ test("after every cycle all is given back, and memory has found its level", asyn
   const resident: number[] = [];
   for (let cycle = 1; cycle <= CYCLES; cycle++) {
     const lives = await churn(relay, CYCLE_MS);
-    await eventually(async () => (await relay.sessions()) === 0);
-    await eventually(() => openFiles(pid) <= openAtFirst);
+    await until("the last session to end", () => relay.sessions(), equals(0));
+    await until("its files to be closed", () => openFiles(pid), atMost(openAtFirst));
     resident.push(residentBytes(pid) / 2 ** 20);
     measured(`soak, cycle ${cycle}: ${lives} lives, ${resident.at(-1)?.toFixed(1)} MiB resident after it`);
   }
@@ -90,12 +91,12 @@ test("no socket, peer or collection outlives its session in the heap", async () 
   const after: Record<string, number>[] = [];
   for (let cycle = 1; cycle <= HEAP_CYCLES; cycle++) {
     await churn(place, HEAP_CYCLE_MS);
-    await eventually(() => relay.gauges().sockets === 0);
+    await until("the last socket to close", () => relay.gauges().sockets, equals(0));
     relay.sweep();
     expect(relay.gauges()).toEqual(NOTHING);
     const end = performance.now() + PATIENCE_MS;
     const left = () => GIVEN_BACK.filter((type) => (objects()[type] ?? 0) > (start[type] ?? 0) + PROTOTYPES);
-    await eventually(() => left().length === 0 || performance.now() > end); // a probe's timer lives for its 2 s
+    await until("the objects to be collected", () => left().length === 0 || performance.now() > end); // a probe's timer lives for its 2 s
     expect(left()).toEqual([]);
     after.push(objects());
   }

@@ -132,7 +132,7 @@ describe.skipIf(obstacle !== null)("with the rules that are printed", () => {
     await fresh();
     expect(await opened(Array(20).fill(MALLORY_4))).toBe(MOST_AT_ONCE);
     for (const socket of sockets.splice(0)) socket.resetAndDestroy();
-    await until(async () => typeof (await dial(MALLORY_4)) !== "string");
+    await until("the ban to be lifted", async () => typeof (await dial(MALLORY_4)) !== "string");
   });
 
   test("new connections beyond a burst are dropped, though each is closed at once", async () => {

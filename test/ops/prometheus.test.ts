@@ -7,7 +7,7 @@ import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { parseMetrics } from "../support/machines/metrics.ts";
 import { HAS_PROMETHEUS, Prometheus, promtool } from "../support/machines/prometheus.ts";
-import { until } from "../support/machines/until.ts";
+import { equals, until } from "../support/machines/until.ts";
 import { Client, expectUndisturbed, newCode, newPair } from "../support/peers/client.ts";
 import { ROOT, type RunningRelay, spawnRelay } from "../support/relays/relay.ts";
 
@@ -41,7 +41,7 @@ describe.skipIf(!HAS_PROMETHEUS)("a real Prometheus", () => {
 
   /** Asks until an expression has this value; Prometheus itself asks the relay every second. */
   const untilValue = (expression: string, expected: number) =>
-    until(async () => (await prometheus.value(expression)) === expected);
+    until(expression, () => prometheus.value(expression), equals(expected));
 
   test("finds the relay up, and counts what is there", async () => {
     await untilValue("up", 1);
@@ -65,7 +65,9 @@ describe.skipIf(!HAS_PROMETHEUS)("a real Prometheus", () => {
   });
 
   test("takes the alarms, and none rings on a relay that is well", async () => {
-    await until(async () => (await prometheus.rules()).every(({ health }) => health !== "unknown"));
+    await until("every rule to be evaluated", async () =>
+      (await prometheus.rules()).every(({ health }) => health !== "unknown"),
+    );
     const rules = await prometheus.rules();
     const named = [...read("deploy/alerts.yml").matchAll(/- alert: (\w+)/g)].map(([, name]) => name);
     expect(rules.map(({ name }) => name)).toEqual(named.map(String));
@@ -84,7 +86,7 @@ describe.skipIf(!HAS_PROMETHEUS)("a real Prometheus", () => {
   test("sees the alarm for a relay that is gone", async () => {
     await relay.stop();
     await untilValue("up", 0);
-    await until(async () =>
+    await until("the alarm", async () =>
       (await prometheus.rules()).some(({ name, state }) => name === "WhisperDown" && state === "pending"),
     );
   });

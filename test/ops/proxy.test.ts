@@ -12,7 +12,7 @@ import {
   startFront,
   whyNoFront,
 } from "../support/machines/fronts.ts";
-import { until } from "../support/machines/until.ts";
+import { equals, until } from "../support/machines/until.ts";
 import { newCode, newPair } from "../support/peers/client.ts";
 import { frame, OP, RawClient, UPGRADE } from "../support/peers/raw.ts";
 import { command, ROOT, run, spawnRelay } from "../support/relays/relay.ts";
@@ -107,7 +107,7 @@ describe.skipIf(obstacle !== null)("behind a proxy as the docs have it", () => {
         await enter(proxy, "127.0.0.3"),
       ];
       mallory.pop()?.say({ type: "leave" });
-      await until(async () => {
+      await until("a place behind the proxy", async () => {
         const { client, line } = await knock(proxy, "127.0.0.2");
         mallory.push(client);
         return line.startsWith("HTTP/1.1 101 "); // as soon as the one that left has been counted out
@@ -158,7 +158,7 @@ describe.skipIf(obstacle !== null)("behind a proxy as the docs have it", () => {
     const pair = await newPair(relay.url);
     expect(await statusOf()).toBe(200);
     const ended = relay.stop();
-    await until(async () => (await statusOf()) === 503); // the relay itself would answer with 200
+    await until("503 by the proxy", statusOf, equals(503)); // the relay itself would answer with 200
     for (const peer of [pair.alice, pair.bob]) peer.close();
     await ended;
     expect((await proxy.stop()).match(/Server relay\/relay is (DOWN|UP), .*?code: \d+/g)).toEqual([

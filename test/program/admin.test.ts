@@ -7,11 +7,11 @@ import { version } from "../../package.json" with { type: "json" };
 import { startAdmin } from "../../src/program/admin.ts";
 import { newFolder } from "../support/machines/folder.ts";
 import { counted, scrape } from "../support/machines/metrics.ts";
-import { until } from "../support/machines/until.ts";
+import { atLeast, equals, until } from "../support/machines/until.ts";
 import { Client, expectUndisturbed, newCode, newPair } from "../support/peers/client.ts";
 import { RawClient, UPGRADE } from "../support/peers/raw.ts";
 import { startHandRelay } from "../support/relays/in-process.ts";
-import { command, type RunningRelay, run, spawnRelay, VARIANTS } from "../support/relays/relay.ts";
+import { command, RELEASED, type RunningRelay, run, spawnRelay } from "../support/relays/relay.ts";
 
 const ADMIN = "--admin=127.0.0.1:0";
 const ask = async (relay: RunningRelay, path: string) => {
@@ -19,7 +19,7 @@ const ask = async (relay: RunningRelay, path: string) => {
   return `${answer.status} ${(await answer.text()).trimEnd()}`;
 };
 
-describe.each(VARIANTS)("the listener for the operator (%s)", (variant) => {
+describe.each(RELEASED)("the listener for the operator (%s)", (variant) => {
   test("says that all is well, and the public port knows nothing of it", async () => {
     await using relay = await spawnRelay(variant, ADMIN);
     expect([await ask(relay, "/livez"), await ask(relay, "/readyz")]).toEqual(["200 ok", "200 ok"]);
@@ -58,14 +58,14 @@ describe.each(VARIANTS)("the listener for the operator (%s)", (variant) => {
     expect(await ask(relay, "/livez")).toBe("200 ok");
     await Client.connect(relay.url); // it still takes who comes
     for (const client of [alice, bob]) client.close();
-    await until(async () => (await ask(relay, "/readyz")) === "200 ok");
+    await until("readiness", () => ask(relay, "/readyz"), equals("200 ok"));
   });
 
   test("keeps answering while the relay drains, and goes with it", async () => {
     await using relay = await spawnRelay(variant, ADMIN, "--drain=60s");
     const pair = await newPair(relay.url);
     const stopped = relay.stop();
-    await until(async () => (await ask(relay, "/readyz")) === "503 draining");
+    await until("the drain", () => ask(relay, "/readyz"), equals("503 draining"));
     expect(await ask(relay, "/livez")).toBe("200 ok");
     expect(await counted(relay, "whisper_readiness")).toEqual({ draining: 1 });
     expect(await Client.connect(relay.url).catch(String)).toContain("no connection");
@@ -137,7 +137,11 @@ describe.each(VARIANTS)("the listener for the operator (%s)", (variant) => {
       raw.say({ type: "offer", sessionCode: "evil-code", offer: { sdp: "evil-sdp" } });
     }
     expect(heads).toEqual(["101", "403", "101"]);
-    await until(async () => ((await counted(relay, "whisper_errors_total"))["wrong-session"] ?? 0) > 0);
+    await until(
+      "an error to be counted",
+      async () => (await counted(relay, "whisper_errors_total"))["wrong-session"] ?? 0,
+      atLeast(1),
+    );
     const text = await (await relay.admin("/metrics?evil-query")).text();
     expect(text).not.toMatch(/evil|203\.0\.113|127\.0\.0|chat\.example/);
     expect(text).not.toContain(sessionCode);
@@ -169,7 +173,7 @@ describe("the listener, in this process", () => {
     relay.sweep();
     expect(await readyz()).toBe("ok\n");
     alice.close();
-    await until(() => relay.gauges().sockets === 1);
+    await until("one socket to be left", () => relay.gauges().sockets, equals(1));
     relay.state.seats++; // one that was never given back
     relay.sweep();
     for (isCrowded of [false, true]) expect(await readyz()).toBe("degraded\n");

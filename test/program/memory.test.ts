@@ -5,7 +5,7 @@ import { readConfig } from "../../src/program/config.ts";
 import { MemoryWatch } from "../../src/program/memory.ts";
 import { counted } from "../support/machines/metrics.ts";
 import { residentBytes } from "../support/machines/outside.ts";
-import { until } from "../support/machines/until.ts";
+import { equals, until } from "../support/machines/until.ts";
 import { Client, expectUndisturbed, newPair } from "../support/peers/client.ts";
 import { inTurns } from "../support/peers/crowd.ts";
 import { RawClient, UPGRADE } from "../support/peers/raw.ts";
@@ -47,7 +47,7 @@ test("above it newcomers are told to come back, who is here goes on, and it ends
     const { socket, status } = sayUnfinished(relay.port, n);
     return { socket, status: await status };
   });
-  await until(async () => (await (await relay.admin("/readyz")).text()) === "crowded\n");
+  await until("readiness to end", async () => (await relay.admin("/readyz")).text(), equals("crowded\n"));
   const raw = await RawClient.dial(relay.port);
   raw.write(UPGRADE);
   const head = await raw.head();
@@ -58,7 +58,7 @@ test("above it newcomers are told to come back, who is here goes on, and it ends
   await expectUndisturbed(pair);
   expect(residentBytes(relay.process.pid) - idle).toBeLessThan(150 * MIB);
   for (const { socket } of mallories) socket.destroy();
-  await until(async () => {
+  await until("newcomers to be refused", async () => {
     const newcomer = await Client.connect(relay.url).catch(() => null);
     newcomer?.close();
     return newcomer !== null;

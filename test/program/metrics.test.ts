@@ -4,7 +4,6 @@ import { resolve } from "node:path";
 import { OUTCOMES } from "../../src/core/events.ts";
 import { ERRORS, type ErrorName } from "../../src/core/protocol.ts";
 import { type Gauges, Metrics, type Resources } from "../../src/program/metrics.ts";
-import { ResourceReader } from "../../src/program/resources.ts";
 import { parseMetrics } from "../support/machines/metrics.ts";
 import { HAS_PROMETHEUS, promtool } from "../support/machines/prometheus.ts";
 import { newPair } from "../support/peers/client.ts";
@@ -163,20 +162,4 @@ describe("a histogram", () => {
     expect(rows(metrics).get("whisper_time_to_answer_seconds_sum")).toBe(0.5);
     expect(rows(metrics).get("whisper_time_to_answer_seconds_count")).toBe(1);
   });
-});
-
-test("what the process uses can be read over and over, and leaves no file open", () => {
-  const openFiles = () => new Bun.Glob("*").scanSync({ cwd: "/proc/self/fd", onlyFiles: false, dot: true });
-  const before = [...openFiles()].length;
-  {
-    using reader = new ResourceReader();
-    const first = reader.read();
-    for (let reads = 0; reads < 1_000; reads++) reader.read();
-    const last = reader.read();
-    expect(last.openFiles).toBe(first.openFiles);
-    expect(last.startedAt).toBe(first.startedAt);
-    expect(last.cpuSeconds).toBeGreaterThanOrEqual(first.cpuSeconds ?? Number.NaN);
-    expect([...openFiles()].length).toBe(before + 3);
-  }
-  expect([...openFiles()].length).toBe(before);
 });

@@ -29,7 +29,7 @@ async function live(streams: { out: number | "pipe"; err: number | "pipe" }, dur
   const cmd = command("binary", "--host=127.0.0.1", `--port=${port}`, `--admin=127.0.0.1:${admin}`);
   const relay = Bun.spawn(cmd, { cwd: ROOT, env: {}, stdin: "ignore", stdout: streams.out, stderr: streams.err });
   try {
-    await until(() => answers(`http://127.0.0.1:${port}/health`));
+    await until("health", () => answers(`http://127.0.0.1:${port}/health`));
     const { alice, bob } = await newPair(`ws://127.0.0.1:${port}`);
     await during(admin);
     for (const peer of [alice, bob]) peer.close();
@@ -63,7 +63,7 @@ test("nor does a disk that is full, a pipe whose reader has gone", async () => {
   const relay = Bun.spawn(command("binary", "--host=127.0.0.1", `--port=${port}`), {
     ...{ cwd: ROOT, env: {}, stdin: "ignore", stdout: descriptor, stderr: descriptor },
   });
-  await until(() => answers(`http://127.0.0.1:${port}/health`));
+  await until("health", () => answers(`http://127.0.0.1:${port}/health`));
   await pipe[Symbol.asyncDispose]();
   relay.kill("SIGTERM");
   expect(await relay.exited).toBe(0);
@@ -90,10 +90,10 @@ test("nor does a terminal that was stopped by Ctrl-S", async () => {
       },
     },
   );
-  await until(() => shown.includes("stopping"));
+  await until("the terminal to show the end", () => shown.includes("stopping"));
   relay.terminal?.write("go\n");
   relay.terminal?.write("\x13");
-  await until(() => answers(`http://127.0.0.1:${port}/health`));
+  await until("health", () => answers(`http://127.0.0.1:${port}/health`));
   expect(shown).not.toContain("listening");
   relay.kill("SIGTERM");
   expect(await relay.exited).toBe(0);

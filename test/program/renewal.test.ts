@@ -11,9 +11,9 @@ import { newFolder } from "../support/machines/folder.ts";
 import { freePort } from "../support/machines/free-port.ts";
 import { Systemd } from "../support/machines/systemd.ts";
 import { openTunnel, shakeHands } from "../support/machines/tunnel.ts";
-import { until } from "../support/machines/until.ts";
+import { equals, until } from "../support/machines/until.ts";
 import { Client, expectUndisturbed, newCode, newPair, type Pair } from "../support/peers/client.ts";
-import { command, type Outcome, ROOT, run, spawnRelay, VARIANTS } from "../support/relays/relay.ts";
+import { command, type Outcome, RELEASED, ROOT, run, spawnRelay } from "../support/relays/relay.ts";
 
 const HOOK = resolve(ROOT, "deploy/renew-hook.sh");
 /** Handshakes enough that one with the wrong relay would show. */
@@ -63,7 +63,7 @@ async function expectToMeetElsewhere(waiting: Client, code: string, url: string)
   return pair;
 }
 
-test.each(VARIANTS)("a new relay takes over the port and the old one drops nobody (%s)", async (variant) => {
+test.each(RELEASED)("a new relay takes over the port and the old one drops nobody (%s)", async (variant) => {
   await using old = await spawnRelay(variant, ...first.args, "--reuse-port", "--drain=1h");
   await using tunnel = await openTunnel(old.port, { ca });
   const midway = await newPairMidway(tunnel.url);
@@ -111,7 +111,7 @@ describe("the hook for certbot", () => {
       /** Starts the first instance and waits until it is ready. */
       async start() {
         systemd.start(`${a}`);
-        await until(async () => (await shakeHands(port, { ca })).failure === null);
+        await until("the certificate to be taken", async () => (await shakeHands(port, { ca })).failure, equals(null));
       },
       hook(env: Record<string, string> = {}): Promise<Outcome> {
         const PATH = `${systemd.path}:${process.env["PATH"]}`;

@@ -5,7 +5,7 @@ import { resolve } from "node:path";
 import { obeySignals, SIGNALS } from "../../src/program/signals.ts";
 import { newFolder } from "../support/machines/folder.ts";
 import { freePort } from "../support/machines/free-port.ts";
-import { until } from "../support/machines/until.ts";
+import { equals, until } from "../support/machines/until.ts";
 import { newPair } from "../support/peers/client.ts";
 import { command, Output, ROOT, run, spawn, spawnRelay } from "../support/relays/relay.ts";
 
@@ -70,7 +70,7 @@ describe.skipIf(process.platform !== "linux")("the binary", () => {
       terminal: { data() {} },
     });
     const printed = () => readFileSync(log, "utf8");
-    await until(() =>
+    await until("the signal to be seen", () =>
       Bun.file(log)
         .exists()
         .then((is) => is && printed().includes("listening on")),
@@ -156,7 +156,7 @@ describe.skipIf(process.platform !== "linux")("started by the script of the pack
     const stdout = new Output(npx.stdout);
     await stdout.until(/listening on/);
     await kill(npx.pid, signal);
-    await until(async () => !(await isUp(port)));
+    await until("the port to be left", () => isUp(port), equals(false));
     await stdout.ended;
     expect(stdout.text).toContain("draining");
     expect(stdout.text).toEndWith("whisper-signaling: stopped\n");
@@ -184,13 +184,13 @@ describe.skipIf(process.platform !== "linux")("started by the script of the pack
         ["bash", "-c", `${background} ${process.execPath} start > /dev/null 2>&1 & echo $!`],
         env(port),
       );
-      await until(() => isUp(port));
+      await until("the port to be taken", () => isUp(port));
       const { alice, bob } = await newPair(`ws://127.0.0.1:${port}`);
       await Bun.sleep(1_100); // two looks at what it was started with
       expect([await alice.drain(), await bob.drain()]).toEqual([[], []]);
       for (const peer of [alice, bob]) peer.close();
       await kill(Number(shell.stdout), "TERM");
-      await until(async () => !(await isUp(port)));
+      await until("the port to be left", () => isUp(port), equals(false));
     },
   );
 });

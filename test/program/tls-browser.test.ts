@@ -7,10 +7,10 @@ import type { Browser, CDPSession, Page } from "playwright-core";
 import { Authority, type Files } from "../support/machines/certificates.ts";
 import { hasChromium, launchChromium, PATIENCE_MS } from "../support/machines/chromium.ts";
 import { newFolder } from "../support/machines/folder.ts";
+import { openTap, X25519MLKEM768 } from "../support/machines/tap.ts";
 import { openTunnel } from "../support/machines/tunnel.ts";
 import { Client, newCode } from "../support/peers/client.ts";
-import { openTap, X25519MLKEM768 } from "../support/peers/tap.ts";
-import { spawnRelay, VARIANTS } from "../support/relays/relay.ts";
+import { RELEASED, spawnRelay } from "../support/relays/relay.ts";
 
 setDefaultTimeout(3 * PATIENCE_MS); // a condition that never holds is then reported by its own name
 
@@ -42,7 +42,7 @@ describe.skipIf(!hasChromium())("a browser over TLS", () => {
     return { page, cdp, [Symbol.asyncDispose]: () => context.close() };
   }
 
-  test.each(VARIANTS)(
+  test.each(RELEASED)(
     "exchanges keys with the relay from %s so that a quantum computer won't find them",
     async (variant) => {
       await using relay = await spawnRelay(variant, ...files.args);
@@ -70,7 +70,7 @@ describe.skipIf(!hasChromium())("a browser over TLS", () => {
     },
   );
 
-  test.each(VARIANTS)(
+  test.each(RELEASED)(
     "is shown a page by the relay from %s, which loads nothing and lets nothing run",
     async (variant) => {
       await using relay = await spawnRelay(variant, ...files.args);

@@ -1,7 +1,7 @@
 /** What strangers get who ask for no WebSocket, or are refused one: one answer, and the end of the connection. */
 import { describe, expect, test } from "bun:test";
 import { connect } from "node:net";
-import { until } from "../support/machines/until.ts";
+import { equals, until } from "../support/machines/until.ts";
 import { newPair } from "../support/peers/client.ts";
 import { RawClient, UPGRADE } from "../support/peers/raw.ts";
 import { type RunningRelay, spawnRelay } from "../support/relays/relay.ts";
@@ -61,7 +61,7 @@ describe("an answer that is no upgrade is the last thing on its connection, what
     const pair = await newPair(relay.url);
     await expectOneAnswer(relay.port, UPGRADE, 503);
     const ended = relay.stop();
-    await until(async () => (await relay.get("/health")).status === 503);
+    await until("503 for its health", async () => (await relay.get("/health")).status, equals(503));
     await expectOneAnswer(relay.port, UPGRADE, 503);
     await expectOneAnswer(relay.port, get("/", "OPTIONS"), 503);
     pair.alice.close();

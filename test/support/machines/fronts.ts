@@ -116,7 +116,7 @@ export async function startFront(name: FrontName, block: string): Promise<Runnin
     return outputs.map(({ text }) => text).join("");
   }
   started.defer(async () => void (await stop()));
-  await until(async () => {
+  await until(`${name} to listen`, async () => {
     if (proxy.exitCode !== null) throw new Error(`${name} did not start: ${await stop()}`);
     return await answers(port);
   });

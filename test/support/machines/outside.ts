@@ -1,8 +1,8 @@
 /** What can be seen of a running process from outside, on Linux, and waits that leave it the processor. */
 import { readdirSync, readFileSync } from "node:fs";
+import { until } from "./until.ts";
 
 export const PAGE_BYTES = 4_096;
-const LOOK_EVERY_MS = 50;
 
 /** How many files, sockets among them, a process has open. */
 export function openFiles(pid: number): number {
@@ -22,9 +22,9 @@ export function cpuMs(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) * 10;
 }
 
-/** Waits for a condition, asked again some times a second: for waits so long that asking must cost nothing. */
+/** A wait without a name, for the tests of the load tester. */
 export async function eventually(condition: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await condition())) await Bun.sleep(LOOK_EVERY_MS);
+  await until(String(condition), condition);
 }
 
 /** Seconds since `start`, a time of performance.now(). */

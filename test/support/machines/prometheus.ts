@@ -1,7 +1,8 @@
 /** A real Prometheus and its promtool, where they are installed; everything they write goes with them. */
 import { join } from "node:path";
-import { Output, spawn } from "../relays/relay.ts";
+import { launch } from "../relays/relay.ts";
 import { newFolder } from "./folder.ts";
+import { freePort } from "./free-port.ts";
 
 const PROMETHEUS = Bun.which("prometheus");
 const PROMTOOL = Bun.which("promtool");
@@ -31,19 +32,18 @@ export interface Rule {
 }
 
 export class Prometheus implements AsyncDisposable {
-  readonly #process: Bun.Subprocess;
   readonly #url: string;
-  readonly #folder: AsyncDisposable;
+  readonly #kept: AsyncDisposable;
 
-  private constructor(process: Bun.Subprocess, url: string, folder: AsyncDisposable) {
-    this.#process = process;
+  private constructor(url: string, kept: AsyncDisposable) {
     this.#url = url;
-    this.#folder = folder;
+    this.#kept = kept;
   }
 
   /** Starts one that asks `target`, HOST:PORT, every second, and evaluates the rules in `rules` as often. */
   static async start(target: string, rules: string): Promise<Prometheus> {
-    const folder = await newFolder();
+    await using started = new AsyncDisposableStack();
+    const folder = started.use(await newFolder());
     const config = join(folder.path, "prometheus.json"); // JSON is YAML
     await Bun.write(
       config,
@@ -53,23 +53,15 @@ export class Prometheus implements AsyncDisposable {
         scrape_configs: [{ job_name: "whisper-signaling", static_configs: [{ targets: [target] }] }],
       }),
     );
-    // A port that was free a moment ago: Prometheus doesn't say which one it took.
-    const probe = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-    const address = `127.0.0.1:${probe.port}`;
-    probe.stop(true);
-    const process = spawn([
+    const address = `127.0.0.1:${freePort()}`;
+    const cmd = [
       PROMETHEUS ?? "prometheus",
       `--config.file=${config}`,
       `--storage.tsdb.path=${join(folder.path, "data")}`,
       `--web.listen-address=${address}`,
-    ]);
-    const [log, rest] = [new Output(process.stderr), new Output(process.stdout)];
-    const [isReady] = await log.until(/Server is ready to receive web requests/);
-    if (isReady === undefined) {
-      await folder[Symbol.asyncDispose]();
-      throw new Error(`Prometheus did not start: ${log.text}${rest.text}`);
-    }
-    return new Prometheus(process, `http://${address}`, folder);
+    ];
+    started.use(await launch(cmd, /Server is ready to receive web requests/, { speaksOn: "stderr" }));
+    return new Prometheus(`http://${address}`, started.move());
   }
 
   async #get(path: string): Promise<Record<string, unknown>> {
@@ -96,9 +88,7 @@ export class Prometheus implements AsyncDisposable {
     return (data["groups"] as { rules: Rule[] }[]).flatMap(({ rules }) => rules);
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#process.kill("SIGKILL");
-    await this.#process.exited;
-    await this.#folder[Symbol.asyncDispose]();
+  [Symbol.asyncDispose](): PromiseLike<void> {
+    return this.#kept[Symbol.asyncDispose]();
   }
 }

@@ -2,8 +2,7 @@
  * Peers of whom each has an address, a forwarded address and an origin that no other has, and a search for them as
  * text. It knows no relay and no memory.
  */
-import { connect } from "node:net";
-import { frame, OP } from "../peers/raw.ts";
+import { RawClient, UPGRADE } from "../peers/raw.ts";
 
 const octet = () => 16 + Math.floor(Math.random() * 200);
 const three = () => [octet(), octet(), octet()].join(".");
@@ -19,32 +18,16 @@ export class Visitors {
     const forwarded = `10.${three()}`;
     const origin = `${this.#origin}-${this.#known.size}`;
     for (const secret of [own, forwarded, origin]) this.#known.add(secret);
-    const head = [
-      "GET / HTTP/1.1",
-      "Host: relay",
-      "Upgrade: websocket",
-      "Connection: Upgrade",
-      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-      "Sec-WebSocket-Version: 13",
-      `Origin: https://${origin}.example`,
-      `X-Forwarded-For: ${forwarded}`,
-      "\r\n",
-    ].join("\r\n");
-    const code = crypto.getRandomValues(new Uint8Array(6)).toHex();
-    const socket = connect({ host: "127.0.0.1", port, localAddress: own });
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    let text = "";
-    socket.on("error", reject);
-    socket.on("connect", () => socket.write(head));
-    socket.on("close", () => resolve());
-    socket.on("data", (bytes) => {
-      const isFirst = text === "";
-      text += bytes.toString("latin1");
-      if (isFirst) socket.write(frame(OP.text, JSON.stringify({ type: "join", sessionCode: code, isInitiator: true })));
-      if (text.includes('"joined"')) socket.end();
-    });
-    await promise;
-    if (!text.includes('"joined"')) throw new Error("a visitor was not let in");
+    const peer = await RawClient.dial(port, { localAddress: own });
+    peer.write(
+      UPGRADE.replace("\r\n\r\n", `\r\nOrigin: https://${origin}.example\r\nX-Forwarded-For: ${forwarded}\r\n\r\n`),
+    );
+    await peer.head();
+    peer.say({ type: "join", sessionCode: crypto.getRandomValues(new Uint8Array(6)).toHex(), isInitiator: true });
+    const text = await peer.text();
+    if (!text.startsWith('{"type":"joined"')) throw new Error(`a visitor was not let in: ${text}`);
+    peer.end();
+    await peer.rest();
   }
 
   /** Which addresses, forwarded addresses and origins are in a text of one byte, or of two, a character. */

@@ -1,5 +1,6 @@
-/** A peer under test. It waits for what it expects, never for time; a ping → pong is its barrier. */
+/** A peer under test, with the runtime's own WebSocket. */
 import { HEARD_MS } from "../../../src/core/admission.ts";
+import { Inbox, upToPong } from "./inbox.ts";
 
 export interface Closed {
   readonly code: number;
@@ -8,20 +9,18 @@ export interface Closed {
 
 export class Client {
   readonly #socket: WebSocket;
-  readonly #received: string[] = [];
-  readonly #waiting: ((text: string) => void)[] = [];
+  readonly #inbox = new Inbox<string, Closed>();
   /** Resolves when the socket has closed, with the code that this side saw. */
   readonly closed: Promise<Closed>;
 
   private constructor(socket: WebSocket) {
     this.#socket = socket;
-    socket.addEventListener("message", ({ data }) => {
-      const waiting = this.#waiting.shift();
-      if (waiting) waiting(String(data));
-      else this.#received.push(String(data));
-    });
+    socket.addEventListener("message", ({ data }) => this.#inbox.push(String(data)));
     this.closed = new Promise((resolve) => {
-      socket.addEventListener("close", ({ code, reason }) => resolve({ code, reason }));
+      socket.addEventListener("close", ({ code, reason }) => {
+        this.#inbox.end({ code, reason });
+        resolve({ code, reason });
+      });
     });
   }
 
@@ -64,13 +63,16 @@ export class Client {
     this.#socket.terminate();
   }
 
+  /** The next message, as it came, or how the socket closed before one did. */
+  nextOrEnd(): Promise<string | Closed> {
+    return this.#inbox.next();
+  }
+
   /** The next message, as it came. */
-  next(): Promise<string> {
-    const text = this.#received.shift();
-    if (text !== undefined) return Promise.resolve(text);
-    const { promise, resolve } = Promise.withResolvers<string>();
-    this.#waiting.push(resolve);
-    return promise;
+  async next(): Promise<string> {
+    const next = await this.nextOrEnd();
+    if (typeof next !== "string") throw new Error(`closed before a message: ${next.code} ${next.reason}`);
+    return next;
   }
 
   /** The next message, which must be of this type. */
@@ -88,11 +90,8 @@ export class Client {
   }
 
   /** Everything that was on its way here: all messages up to the answer to a ping sent now. */
-  async drain(): Promise<string[]> {
-    this.send({ type: "ping" });
-    const texts: string[] = [];
-    for (let text = await this.next(); text !== '{"type":"pong"}'; text = await this.next()) texts.push(text);
-    return texts;
+  drain(): Promise<string[]> {
+    return upToPong(this);
   }
 }
 

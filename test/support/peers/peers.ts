@@ -1,7 +1,7 @@
 /** Peers that live in a process of their own: it can be frozen, and with it all that they do. */
 import { resolve } from "node:path";
-import { eventually } from "../machines/outside.ts";
-import { Output, spawn } from "../relays/relay.ts";
+import { until } from "../machines/until.ts";
+import { type Launched, launch } from "../relays/relay.ts";
 
 const PROGRAM = resolve(import.meta.dir, "peer-process.ts");
 
@@ -14,49 +14,49 @@ export interface PeersOptions {
 }
 
 export class PeerProcess implements AsyncDisposable {
-  readonly #process: Bun.Subprocess<"ignore", "pipe", "pipe">;
-  readonly #output: Output;
+  readonly #launched: Launched;
 
-  private constructor(process: Bun.Subprocess<"ignore", "pipe", "pipe">) {
-    this.#process = process;
-    this.#output = new Output(process.stdout);
+  private constructor(launched: Launched) {
+    this.#launched = launched;
   }
 
   /** Starts a process with one peer for each code; resolves when all are seated. */
   static async join(url: string, codes: readonly string[], options: PeersOptions): Promise<PeerProcess> {
     const role = options.isInitiator ? "initiator" : "joiner";
     const flood = options.flood ? [options.flood.messages, options.flood.bytes].map(String) : [];
-    const peers = new PeerProcess(
-      spawn([...(options.through ?? []), process.execPath, PROGRAM, url, codes.join(), role, ...flood]),
-    );
-    await peers.heard(/"joined"/, codes.length);
-    return peers;
+    const cmd = [...(options.through ?? []), process.execPath, PROGRAM, url, codes.join(), role, ...flood];
+    const allJoined = new RegExp(`(?:"joined"[^]*){${codes.length}}`);
+    return new PeerProcess(await launch(cmd, allJoined));
   }
 
   /** Stops the process as a suspended laptop is: its sockets stay, its kernel still acknowledges. */
   freeze(): void {
-    this.#process.kill("SIGSTOP");
+    this.#launched.process.kill("SIGSTOP");
   }
 
   thaw(): void {
-    this.#process.kill("SIGCONT");
+    this.#launched.process.kill("SIGCONT");
   }
 
   /** The lines that match so far. */
   lines(pattern: RegExp): string[] {
-    return this.#output.text.split("\n").filter((line) => pattern.test(line));
+    return this.#launched.stdout.text.split("\n").filter((line) => pattern.test(line));
   }
 
   /** Waits until so many lines match. */
   async heard(pattern: RegExp, times = 1): Promise<string[]> {
-    await eventually(() => this.lines(pattern).length >= times || this.#process.exitCode !== null);
-    const lines = this.lines(pattern);
-    if (lines.length < times) throw new Error(`the peers ended early: ${await this.#process.stderr.text()}`);
-    return lines;
+    const { process, stderr } = this.#launched;
+    return until(
+      `${times} lines like ${pattern}`,
+      () => this.lines(pattern),
+      (lines) => {
+        if (lines.length < times && process.exitCode !== null) throw new Error(`the peers ended early: ${stderr.text}`);
+        return lines.length >= times;
+      },
+    );
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#process.kill("SIGKILL");
-    await this.#process.exited;
+  [Symbol.asyncDispose](): PromiseLike<void> {
+    return this.#launched[Symbol.asyncDispose]();
   }
 }

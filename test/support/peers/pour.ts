@@ -1,5 +1,6 @@
 /** A connection for those who don't wait their turn: bytes go out as they are, and all that comes back is kept. */
-import { OP } from "./raw.ts";
+import { closeCode, OP, takeFrame } from "./frames.ts";
+import { RawClient } from "./raw.ts";
 
 /**
  * Writes the pieces to a bare TCP connection, each in its own turn of the loop, then ends it: with FIN, behind which
@@ -7,39 +8,14 @@ import { OP } from "./raw.ts";
  * @returns everything that came back until the other side had ended it too
  */
 export async function pour(port: number, pieces: readonly Uint8Array[], ending: "FIN" | "RST"): Promise<Buffer> {
-  const received: Buffer[] = [];
-  const { promise: closed, resolve: close } = Promise.withResolvers<void>();
-  let isOpen = true;
-  function end(): void {
-    isOpen = false;
-    close();
-    writable();
-  }
-  let writable = () => {};
-  const socket = await Bun.connect({
-    hostname: "127.0.0.1",
-    port,
-    allowHalfOpen: true,
-    socket: {
-      data: (_socket, data) => void received.push(Buffer.from(data)),
-      drain: () => writable(),
-      close: end,
-      error: end,
-    },
-  });
+  const client = await RawClient.dial(port, { isHalfOpen: true });
   for (const piece of pieces) {
-    for (let at = 0; isOpen && at < piece.length; ) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      writable = resolve;
-      at += Math.max(0, socket.write(piece.subarray(at)));
-      if (at < piece.length) await promise;
-    }
+    await client.writeAll(piece);
     await new Promise((resolve) => setImmediate(resolve));
   }
-  if (ending === "RST") socket.terminate();
-  else socket.shutdown();
-  await closed;
-  return Buffer.concat(received);
+  if (ending === "RST") client.end(true);
+  else client.finish();
+  return client.rest();
 }
 
 /** What the relay said over an upgraded connection. */
@@ -58,22 +34,16 @@ export function framesOf(bytes: Buffer): Said {
   const texts: string[] = [];
   const pongs: string[] = [];
   let close: Said["close"] = null;
-  for (let at = 0; at < bytes.length; ) {
-    const short = (bytes[at + 1] ?? 0) & 0x7f;
-    const start = at + (short === 127 ? 10 : short === 126 ? 4 : 2);
-    if (bytes.length < start) throw new Error("half a frame header");
-    const length =
-      short === 127 ? Number(bytes.readBigUInt64BE(at + 2)) : short === 126 ? bytes.readUInt16BE(at + 2) : short;
-    const payload = bytes.subarray(start, start + length);
-    const first = bytes[at] ?? 0;
-    if (close || payload.length < length || ((bytes[at + 1] ?? 0) & 0x80) !== 0)
-      throw new Error("a frame that is none");
-    if (first === (0x80 | OP.text)) texts.push(payload.toString());
-    else if (first === (0x80 | OP.pong)) pongs.push(payload.toString("latin1"));
-    else if (first === (0x80 | OP.close))
-      close = { code: length < 2 ? 1005 : payload.readUInt16BE(0), reason: payload.subarray(2).toString() };
-    else if (first !== (0x80 | OP.ping)) throw new Error(`a frame that begins with ${first}`);
-    at = start + length;
+  for (let left = bytes; left.length > 0; ) {
+    const taken = takeFrame(left);
+    if (taken === null) throw new Error("half a frame");
+    const { opcode, payload } = taken.value;
+    if (close || !taken.isPlain) throw new Error("a frame that is none");
+    if (opcode === OP.text) texts.push(payload.toString());
+    else if (opcode === OP.pong) pongs.push(payload.toString("latin1"));
+    else if (opcode === OP.close) close = { code: closeCode(taken.value), reason: payload.subarray(2).toString() };
+    else if (opcode !== OP.ping) throw new Error(`a frame that begins with ${opcode}`);
+    left = left.subarray(taken.used);
   }
   return { texts, pongs, close };
 }

@@ -1,77 +1,90 @@
-/** A WebSocket client that frames by hand, to send what a well-behaved one can't. */
+/** A connection whose bytes are the test's own: it frames by hand, reads when it is told to, and ends as it is told to. */
+import { closeCode, type Frame, frame, OP, takeFrame, UPGRADE } from "./frames.ts";
+import { upToPong } from "./inbox.ts";
 
-export const OP = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const;
+export { frame, OP, UPGRADE } from "./frames.ts";
 
-export interface Frame {
-  readonly opcode: number;
-  readonly payload: Buffer;
+export interface DialOptions {
+  readonly hostname?: string;
+  /** The address of the loopback that it comes from. */
+  readonly localAddress?: string;
+  /** Whether it stays open, to write, when the other side has ended. */
+  readonly isHalfOpen?: boolean;
 }
-
-/** One masked client frame (RFC 6455, section 5.2). */
-export function frame(opcode: number, payload: string | Uint8Array, fin = true): Buffer {
-  const bytes = Buffer.from(payload);
-  const head = Buffer.alloc(bytes.length < 126 ? 2 : bytes.length < 65_536 ? 4 : 10);
-  head[0] = (fin ? 0x80 : 0) | opcode;
-  head[1] = 0x80 | (head.length === 2 ? bytes.length : head.length === 4 ? 126 : 127);
-  if (head.length === 4) head.writeUInt16BE(bytes.length, 2);
-  if (head.length === 10) head.writeBigUInt64BE(BigInt(bytes.length), 2);
-  const mask = crypto.getRandomValues(new Uint8Array(4));
-  return Buffer.concat([head, mask, bytes.map((byte, i) => byte ^ (mask[i % 4] ?? 0))]);
-}
-
-export const UPGRADE = [
-  "GET / HTTP/1.1",
-  "Host: relay",
-  "Upgrade: websocket",
-  "Connection: Upgrade",
-  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-  "Sec-WebSocket-Version: 13",
-  "\r\n",
-].join("\r\n");
 
 export class RawClient {
   #socket: Bun.Socket | null = null;
   #unread: Buffer = Buffer.alloc(0);
-  #ended = false;
+  #isEnded = false;
+  /** Called when something came, or the connection ended; and when more can be written. */
   #wake: () => void = () => {};
+  #writable: () => void = () => {};
+  /** How many bytes came so far. */
+  receivedBytes = 0;
 
   /** A bare TCP connection to the relay. */
-  static async dial(port: number, hostname = "127.0.0.1"): Promise<RawClient> {
+  static async dial(port: number, options: DialOptions = {}): Promise<RawClient> {
+    const { hostname = "127.0.0.1", localAddress, isHalfOpen = false } = options;
     const client = new RawClient();
+    const end = () => client.#end();
     client.#socket = await Bun.connect({
       hostname,
       port,
+      ...(localAddress !== undefined && { localAddress }), // Bun takes it, though its types don't say so
+      allowHalfOpen: isHalfOpen,
       socket: {
         data: (_socket, data) => client.#take(data),
-        close: () => client.#end(),
-        error: () => client.#end(),
+        drain: () => client.#writable(),
+        close: end,
+        error: end,
       },
     });
     return client;
   }
 
   /** A connection that has been upgraded. */
-  static async connect(port: number, hostname = "127.0.0.1"): Promise<RawClient> {
-    const client = await RawClient.dial(port, hostname);
+  static async connect(port: number, options: DialOptions = {}): Promise<RawClient> {
+    const client = await RawClient.dial(port, options);
     client.write(UPGRADE);
     const head = await client.head();
     if (!head.startsWith("HTTP/1.1 101 ")) throw new Error(`no upgrade: ${head}`);
     return client;
   }
 
+  /** Connects and joins. Returns once it has its seat. */
+  static async join(port: number, sessionCode: string, isInitiator: boolean): Promise<RawClient> {
+    const client = await RawClient.connect(port);
+    client.say({ type: "join", sessionCode, isInitiator });
+    const text = await client.text();
+    if (!text.startsWith('{"type":"joined"')) throw new Error(`not joined: ${text}`);
+    return client;
+  }
+
   #take(data: Buffer): void {
+    this.receivedBytes += data.length;
     this.#unread = Buffer.concat([this.#unread, data]);
     this.#wake();
   }
 
   #end(): void {
-    this.#ended = true;
+    this.#isEnded = true;
     this.#wake();
+    this.#writable();
   }
 
   /** Sends bytes as they are, in one segment where they fit into one. */
   write(...parts: (string | Uint8Array)[]): void {
     this.#socket?.write(Buffer.concat(parts.map((part) => Buffer.from(part))));
+  }
+
+  /** Sends bytes as fast as the other side takes them. Returns when they are written, or can't be. */
+  async writeAll(bytes: Uint8Array): Promise<void> {
+    for (let at = 0; !this.#isEnded && at < bytes.length; ) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#writable = resolve;
+      at += Math.max(0, this.#socket?.write(bytes.subarray(at)) ?? 0);
+      if (at < bytes.length) await promise;
+    }
   }
 
   say(message: object): void {
@@ -84,6 +97,20 @@ export class RawClient {
     else this.#socket?.end();
   }
 
+  /** Ends its own side with FIN, and still listens; only where it is half open. */
+  finish(): void {
+    this.#socket?.shutdown();
+  }
+
+  /** Reads nothing more, so that what it is sent stays in the kernels and then in the relay, until it reads on. */
+  pause(): void {
+    this.#socket?.pause();
+  }
+
+  resume(): void {
+    this.#socket?.resume();
+  }
+
   /** Reads `take` of what has come, as soon as it finds enough there; null once the connection has ended. */
   async #read<T>(take: (unread: Buffer) => { value: T; used: number } | null): Promise<T | null> {
     for (;;) {
@@ -92,14 +119,14 @@ export class RawClient {
         this.#unread = this.#unread.subarray(found.used);
         return found.value;
       }
-      if (this.#ended) return null;
+      if (this.#isEnded) return null;
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#wake = resolve;
       await promise;
     }
   }
 
-  /** The head of an HTTP answer. */
+  /** The head of an HTTP answer, and "" where there was none. */
   async head(): Promise<string> {
     const head = await this.#read((unread) => {
       const end = unread.indexOf("\r\n\r\n");
@@ -110,15 +137,7 @@ export class RawClient {
 
   /** The next frame, or null where the connection ended. */
   next(): Promise<Frame | null> {
-    return this.#read((unread) => {
-      const short = (unread[1] ?? 0) & 0x7f;
-      const start = short === 127 ? 10 : short === 126 ? 4 : 2;
-      if (unread.length < start) return null;
-      const length = start === 10 ? Number(unread.readBigUInt64BE(2)) : start === 4 ? unread.readUInt16BE(2) : short;
-      if (unread.length < start + length) return null;
-      const payload = unread.subarray(start, start + length);
-      return { value: { opcode: (unread[0] ?? 0) & 0x0f, payload }, used: start + length };
-    });
+    return this.#read(takeFrame);
   }
 
   /** The text of the next frame that is no ping; a close frame gives "close CODE", the end of the connection "end". */
@@ -126,7 +145,17 @@ export class RawClient {
     const next = await this.next();
     if (next === null) return "end";
     if (next.opcode === OP.ping) return this.text();
-    if (next.opcode === OP.close) return `close ${next.payload.length < 2 ? 1005 : next.payload.readUInt16BE(0)}`;
-    return next.payload.toString();
+    return next.opcode === OP.close ? `close ${closeCode(next)}` : next.payload.toString();
+  }
+
+  /** All that is unread, once the connection has ended. */
+  async rest(): Promise<Buffer> {
+    await this.#read(() => null);
+    return this.#unread;
+  }
+
+  /** All texts that were on their way here. */
+  drain(): Promise<string[]> {
+    return upToPong({ send: (text) => this.write(frame(OP.text, text)), next: () => this.text() });
   }
 }

@@ -1,6 +1,6 @@
 /** A relay with known delays and known faults, for what measures relays, in a process that can be stalled with it. */
 import { resolve } from "node:path";
-import { Output, spawn } from "./relay.ts";
+import { type Launched, launch } from "./relay.ts";
 
 const PROGRAM = resolve(import.meta.dir, "fake-relay-process.ts");
 
@@ -75,19 +75,18 @@ const HARMLESS: Behaviour = {
 
 export class FakeRelay implements AsyncDisposable {
   readonly port: number;
-  readonly #process: Bun.Subprocess;
+  readonly #launched: Launched;
 
-  private constructor(process: Bun.Subprocess, port: number) {
-    this.#process = process;
-    this.port = port;
+  private constructor(launched: Launched) {
+    this.#launched = launched;
+    this.port = Number(launched.said[0]);
   }
 
   /** Starts one; it does no harm but what is given. */
   static async start(behaviour: Partial<Behaviour> = {}): Promise<FakeRelay> {
-    const process_ = spawn([process.execPath, PROGRAM, JSON.stringify({ ...HARMLESS, ...behaviour })]);
-    const port = Number(await new Output(process_.stdout).firstLine());
-    if (!port) throw new Error(`the fake relay did not start: ${await process_.stderr.text()}`);
-    return new FakeRelay(process_, port);
+    return new FakeRelay(
+      await launch([process.execPath, PROGRAM, JSON.stringify({ ...HARMLESS, ...behaviour })], /^\d+/),
+    );
   }
 
   get url(): string {
@@ -100,19 +99,18 @@ export class FakeRelay implements AsyncDisposable {
 
   /** Freezes it: the kernel goes on to take connections and bytes. Returns how long it really was, in ms. */
   async stall(ms: number): Promise<number> {
-    this.#process.kill("SIGSTOP");
+    this.#launched.process.kill("SIGSTOP");
     const since = performance.now();
     await Bun.sleep(ms);
-    this.#process.kill("SIGCONT");
+    this.#launched.process.kill("SIGCONT");
     return performance.now() - since;
   }
 
   get pid(): number {
-    return this.#process.pid;
+    return this.#launched.process.pid;
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#process.kill("SIGKILL");
-    await this.#process.exited;
+  [Symbol.asyncDispose](): PromiseLike<void> {
+    return this.#launched[Symbol.asyncDispose]();
   }
 }

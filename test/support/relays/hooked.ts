@@ -3,6 +3,7 @@ import { afterAll, beforeAll } from "bun:test";
 import { resolve } from "node:path";
 import packageJson from "../../../package.json" with { type: "json" };
 import { type Folder, newFolder } from "../machines/folder.ts";
+import { asking } from "./asked.ts";
 import type { Command } from "./hooked-main.ts";
 import { ROOT, type RunningRelay, run, spawnProgram } from "./relay.ts";
 
@@ -37,21 +38,9 @@ export async function buildHooked(folder: string): Promise<string> {
  * @param stderr a descriptor, where what it prints on standard error is not to be read
  */
 export async function spawnHooked(program: string, args: readonly string[], stderr?: number): Promise<HookedRelay> {
-  const relay = await spawnProgram([program, ...args], "pipe", stderr);
-  const { stdin } = relay.process;
-  let asked = 0;
-  return {
-    ...relay,
-    [Symbol.asyncDispose]: relay[Symbol.asyncDispose],
-    async ask(command) {
-      stdin?.write(`${JSON.stringify(command)}\n`);
-      stdin?.flush();
-      const answers = new RegExp(`^(?:(?:(?!hook ).*\\n)*hook (.*)\\n){${++asked}}`);
-      const [, answer] = await relay.stdout.until(answers);
-      if (answer === undefined) throw new Error("the relay is gone");
-      return JSON.parse(answer);
-    },
-  };
+  const options = { stdin: "pipe", ...(stderr !== undefined && { stderr }) } as const;
+  const relay = await spawnProgram([program, ...args], options);
+  return { ...relay, [Symbol.asyncDispose]: relay[Symbol.asyncDispose], ask: asking(relay) };
 }
 
 /**

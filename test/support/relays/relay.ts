@@ -2,8 +2,14 @@
 import { expect } from "bun:test";
 import { resolve } from "node:path";
 
+/** What is tried on both, where they could differ: options, what is printed, locks. */
 export const VARIANTS = ["source", "binary"] as const;
 export type Variant = (typeof VARIANTS)[number];
+/** What is tried on one is tried on what is released. */
+export const RELEASED = ["binary"] as const;
+
+/** How a relay of some kind is started, with these options. */
+export type Start = (...args: string[]) => Promise<RunningRelay>;
 
 export const ROOT = resolve(import.meta.dir, "../../..");
 const BINARY = resolve(ROOT, "dist/whisper-signaling"); // `bun run test` builds it first
@@ -44,24 +50,19 @@ export async function spawnRelay(variant: Variant, ...args: string[]): Promise<R
 /** How tests start a relay: on a free port of the loopback, from which it takes a crowd unless `--exempt=none` is said. */
 const SETTING = { WHISPER_HOST: "127.0.0.1", WHISPER_PORT: "0", WHISPER_EXEMPT: "127.0.0.0/8,::1" };
 
-/** The same of any program that is a relay. */
-export async function spawnProgram(
-  cmd: readonly string[],
-  stdin: "ignore" | "pipe" = "ignore",
-  stderr: "pipe" | number = "pipe",
-): Promise<RunningRelay> {
-  const process = spawn(cmd, SETTING, stdin, stderr);
-  const stdout = new Output(process.stdout);
-  const errors = new Output(stderr === "pipe" ? process.stderr : undefined);
-  const [, port] = (await stdout.until(/listening on \S+:(\d+)/)).map(Number);
-  if (!port) throw new Error(`the relay did not start: ${stdout.text}${errors.text}`);
+/** The same of any program that is a relay; its listener may also be given by `cmd`. */
+export async function spawnProgram(cmd: readonly string[], options: LaunchOptions = {}): Promise<RunningRelay> {
+  const env = { ...SETTING, ...options.env };
+  const launched = await launch(cmd, /listening on \S+:(\d+)/, { ...options, env });
+  const { process, stdout, stderr } = launched;
+  const port = Number(launched.said[1]);
   const isTls = stdout.text.includes("listening on https:");
   const [, operator] = /listening for the operator on ([^\s"]+)/.exec(stdout.text) ?? [];
   const tls = { rejectUnauthorized: false };
   const get = (path: string) => fetch(`${isTls ? "https" : "http"}://127.0.0.1:${port}${path}`, isTls ? { tls } : {});
   async function ended(): Promise<Outcome> {
-    const [exitCode] = await Promise.all([process.exited, stdout.ended, errors.ended]);
-    return { exitCode, stdout: stdout.text, stderr: errors.text };
+    const [exitCode] = await Promise.all([process.exited, stdout.ended, stderr.ended]);
+    return { exitCode, stdout: stdout.text, stderr: stderr.text };
   }
   return {
     url: `${isTls ? "wss" : "ws"}://127.0.0.1:${port}`,
@@ -79,11 +80,49 @@ export async function spawnProgram(
       return ended();
     },
     ended,
-    async [Symbol.asyncDispose]() {
-      process.kill("SIGKILL");
-      await process.exited;
-    },
+    [Symbol.asyncDispose]: () => launched[Symbol.asyncDispose](),
   };
+}
+
+export interface LaunchOptions {
+  readonly env?: Record<string, string>;
+  readonly stdin?: "ignore" | "pipe";
+  /** A descriptor, where what it prints on standard error is not to be read here. */
+  readonly stderr?: "pipe" | number;
+  /** Where it says that it is ready; standard output, unless this is said. */
+  readonly speaksOn?: "stdout" | "stderr";
+}
+
+export interface Launched extends AsyncDisposable {
+  readonly process: Process;
+  readonly stdout: Output;
+  readonly stderr: Output;
+  /** What it said when it was ready: the match and its groups. */
+  readonly said: readonly string[];
+}
+
+/** So long a program has to be ready; a relay takes some 100 ms, under strace on a busy machine some seconds. */
+const READY_MS = 20_000;
+
+/**
+ * Starts a program that says when it is ready, and waits for that.
+ * @throws Error with all that it printed where it ends before, or never says it; nothing of it is left behind then
+ */
+export async function launch(cmd: readonly string[], ready: RegExp, options: LaunchOptions = {}): Promise<Launched> {
+  const { stderr = "pipe" } = options;
+  const process = spawn(cmd, options.env, options.stdin, stderr);
+  const errors = stderr === "pipe" ? process.stderr : undefined;
+  const outputs = { stdout: new Output(process.stdout), stderr: new Output(errors) };
+  const end = async () => {
+    process.kill("SIGKILL");
+    await process.exited;
+  };
+  const deadline = setTimeout(() => void end(), READY_MS);
+  const said = await outputs[options.speaksOn ?? "stdout"].until(ready);
+  clearTimeout(deadline);
+  if (said.length > 0) return { process, ...outputs, said, [Symbol.asyncDispose]: end };
+  await end();
+  throw new Error(`${cmd.join(" ")}\nis not ready, and printed ${outputs.stdout.text}${outputs.stderr.text}`);
 }
 
 /** Everything a process prints on one stream, as it comes. */

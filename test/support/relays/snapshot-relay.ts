@@ -6,21 +6,24 @@
 
 import { Scrubber } from "../../../src/lockdown/scrubber.ts";
 import { Metrics } from "../../../src/program/metrics.ts";
+import { ANSWER } from "./asked.ts";
 import { startHandRelay } from "./in-process.ts";
 
 const metrics = new Metrics();
 const scrubber = await Scrubber.open(null, (line) => process.stderr.write(line));
 const { relay, clock } = startHandRelay(["--exempt=127.0.0.1"], { events: metrics });
 
-process.on("message", async (told: number | string) => {
+console.log(`listening on ${relay.address}`);
+
+for await (const line of console) {
+  const told: unknown = JSON.parse(line);
   if (typeof told === "number") {
     clock.at = told;
     relay.sweep();
   } else {
     await scrubber.turn(metrics.activity);
     Bun.gc(true);
-    await Bun.write(told, Bun.generateHeapSnapshot("v8")); // the other formats leave the texts of strings out
+    await Bun.write(String(told), Bun.generateHeapSnapshot("v8")); // the other formats leave the texts of strings out
   }
-  process.send?.(relay.gauges().sockets);
-});
-process.send?.(relay.port);
+  console.log(`${ANSWER}${relay.gauges().sockets}`);
+}

@@ -5,39 +5,41 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { resolve } from "node:path";
 import type { Browser } from "playwright-core";
-import { BrowserPeer, CHROMIUM, hasChromium, launchChromium, PATIENCE_MS } from "../support/machines/chromium.ts";
-import { newCode } from "../support/peers/client.ts";
-import { ROOT, type RunningRelay, spawnRelay, VARIANTS } from "../support/relays/relay.ts";
+import { BrowserPeer, CHROMIUM, hasChromium, launchChromium, PATIENCE_MS } from "../../support/machines/chromium.ts";
+import { equals, until } from "../../support/machines/until.ts";
+import { newCode } from "../../support/peers/client.ts";
+import { ROOT, type RunningRelay, type Start } from "../../support/relays/relay.ts";
 
-setDefaultTimeout(3 * PATIENCE_MS); // a condition that never holds is then reported by its own name
+/** @param start starts the relay that is tried */
+export function browser(start: Start): void {
+  setDefaultTimeout(3 * PATIENCE_MS); // a condition that never holds is then reported by its own name
 
-if (!hasChromium()) console.warn(`browser.test.ts: real browsers are not tested, there is no ${CHROMIUM}`);
+  if (!hasChromium()) console.warn(`real browsers are not tested, there is no ${CHROMIUM}`);
 
-test.skipIf(!process.env["CI"])("CI has a Chromium to test with", () => {
-  expect(hasChromium()).toBe(true);
-});
-
-describe.skipIf(!hasChromium())("real browsers", () => {
-  let browser: Browser;
-  let site: Bun.Server<undefined>;
-
-  beforeAll(async () => {
-    const page = await Bun.file(resolve(ROOT, "test/support/machines/page.html")).text();
-    const headers = { "Content-Type": "text/html" };
-    site = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Response(page, { headers }) });
-    browser = await launchChromium();
+  test.skipIf(!process.env["CI"])("CI has a Chromium to test with", () => {
+    expect(hasChromium()).toBe(true);
   });
 
-  afterAll(async () => {
-    await browser?.close();
-    await site?.stop(true);
-  });
+  describe.skipIf(!hasChromium())("real browsers", () => {
+    let chromium: Browser;
+    let site: Bun.Server<undefined>;
 
-  describe.each(VARIANTS)("through the relay from %s", (variant) => {
+    beforeAll(async () => {
+      const page = await Bun.file(resolve(ROOT, "test/support/machines/page.html")).text();
+      const headers = { "Content-Type": "text/html" };
+      site = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Response(page, { headers }) });
+      chromium = await launchChromium();
+    });
+
+    afterAll(async () => {
+      await chromium?.close();
+      await site?.stop(true);
+    });
+
     test.each(["joiner", "initiator"])("two browsers meet when the %s joins first", async (first) => {
-      await using relay = await spawnRelay(variant);
-      await using alice = await BrowserPeer.open(browser, site.url.href);
-      await using bob = await BrowserPeer.open(browser, site.url.href);
+      await using relay = await start();
+      await using alice = await BrowserPeer.open(chromium, site.url.href);
+      await using bob = await BrowserPeer.open(chromium, site.url.href);
       const code = newCode();
       const joins = [() => alice.join(relay.url, code, true), () => bob.join(relay.url, code, false)];
       if (first === "joiner") joins.reverse();
@@ -49,9 +51,9 @@ describe.skipIf(!hasChromium())("real browsers", () => {
     });
 
     test.each(["joiner", "initiator"])("the %s reloads before the answer and the pair still meets", async (role) => {
-      await using relay = await spawnRelay(variant);
-      await using alice = await BrowserPeer.open(browser, site.url.href);
-      await using bob = await BrowserPeer.open(browser, site.url.href);
+      await using relay = await start();
+      await using alice = await BrowserPeer.open(chromium, site.url.href);
+      await using bob = await BrowserPeer.open(chromium, site.url.href);
       const code = newCode();
       await bob.run("peer.answers = false");
       await alice.join(relay.url, code, true);
@@ -69,9 +71,9 @@ describe.skipIf(!hasChromium())("real browsers", () => {
     });
 
     test("a pair that has met and hung up meets again under the same code after a reload", async () => {
-      await using relay = await spawnRelay(variant);
-      await using alice = await BrowserPeer.open(browser, site.url.href);
-      await using bob = await BrowserPeer.open(browser, site.url.href);
+      await using relay = await start();
+      await using alice = await BrowserPeer.open(chromium, site.url.href);
+      await using bob = await BrowserPeer.open(chromium, site.url.href);
       const code = newCode();
       async function meetAndHangUp(): Promise<void> {
         await alice.join(relay.url, code, true);
@@ -84,7 +86,7 @@ describe.skipIf(!hasChromium())("real browsers", () => {
       await meetAndHangUp();
     });
   });
-});
+}
 
 /** That a data channel opens between the two and carries a text each way. */
 async function expectToTalk(alice: BrowserPeer, bob: BrowserPeer): Promise<void> {
@@ -95,9 +97,5 @@ async function expectToTalk(alice: BrowserPeer, bob: BrowserPeer): Promise<void>
   expect(await bob.run("peer.heard")).toEqual(["hello bob"]);
 }
 
-/** Asks /health until it counts so many sessions. */
-async function untilSessions(relay: RunningRelay, expected: number): Promise<void> {
-  const deadline = performance.now() + PATIENCE_MS;
-  for (let counted = await relay.sessions(); counted !== expected; counted = await relay.sessions())
-    if (performance.now() > deadline) throw new Error(`/health still counts ${counted} sessions, not ${expected}`);
-}
+const untilSessions = (relay: RunningRelay, expected: number) =>
+  until(`${expected} sessions`, () => relay.sessions(), equals(expected));

@@ -5,7 +5,7 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
-import { ROOT, run, spawnRelay, VARIANTS } from "../support/relays/relay.ts";
+import { ROOT, run, type Start } from "../../support/relays/relay.ts";
 
 const PYTHON = "/usr/bin/python3";
 const PLAYER = resolve(ROOT, "test/support/peers/independent.py");
@@ -69,18 +69,20 @@ const SCENARIOS: [name: string, sentence: string, seen: unknown[]][] = [
 ];
 
 const hasPlayer = existsSync(PYTHON) && Bun.spawnSync([PYTHON, "-c", "import websockets"]).success;
-if (!hasPlayer) console.warn("independent.test.ts: no other client is tried, there is no python3-websockets");
 
-test.skipIf(!process.env["CI"])("CI has another client to test with", () => {
-  expect(hasPlayer).toBe(true);
-});
+/** @param start starts the relay that is tried */
+export function independent(start: Start): void {
+  if (!hasPlayer) console.warn("no other client is tried, there is no python3-websockets");
 
-describe.skipIf(!hasPlayer)("another client", () => {
-  describe.each(VARIANTS)("with the relay from %s", (variant) => {
+  test.skipIf(!process.env["CI"])("CI has another client to test with", () => {
+    expect(hasPlayer).toBe(true);
+  });
+
+  describe.skipIf(!hasPlayer)("another client", () => {
     const seen = new Map<string, unknown>();
 
     beforeAll(async () => {
-      await using relay = await spawnRelay(variant);
+      await using relay = await start();
       const { stdout, stderr } = await run([PYTHON, PLAYER, relay.url]);
       for (const line of stdout.trim().split("\n")) {
         const played = JSON.parse(line);
@@ -97,4 +99,4 @@ describe.skipIf(!hasPlayer)("another client", () => {
       expect(seen.get(name)).toEqual(expected);
     });
   });
-});
+}

@@ -1,0 +1,25 @@
+/** When the scrubber works; that it does what it is for is shown by lockdown/forgetting and long/forgetting. */
+import { afterEach, expect, spyOn, test } from "bun:test";
+import { Scrubber } from "../../src/lockdown/scrubber.ts";
+
+const collect = spyOn(Bun, "gc");
+afterEach(() => collect.mockClear());
+
+test("it works twice after the last that peers did, and never while nobody is there", async () => {
+  const warnings: string[] = [];
+  const scrubber = await Scrubber.open(null, (line) => warnings.push(line));
+  /** Whether a turn did anything, for each of these activities. */
+  async function worked(...activities: number[]): Promise<boolean[]> {
+    const results: boolean[] = [];
+    for (const activity of activities) {
+      const before = collect.mock.calls.length;
+      await scrubber.turn(activity);
+      results.push(collect.mock.calls.length > before);
+    }
+    return results;
+  }
+  expect(await worked(0, 0)).toEqual([false, false]);
+  expect(await worked(1, 1, 1, 1)).toEqual([true, true, false, false]);
+  expect(await worked(2, 3, 3, 3)).toEqual([true, true, true, false]);
+  expect(warnings).toEqual([]);
+});
