@@ -1,0 +1,92 @@
+/**
+ * What the relay can't read. Owns the derivation of everything from the code, and the sealing of messages.
+ *
+ *   root          = PBKDF2-SHA256(code, SALT, 600,000 rounds)
+ *   session code  = HKDF(root, "session code"), 192 bits: all that the relay sees of the code
+ *   a key         = HKDF(root, "A>B"): what the page A tells the page B, AES-256-GCM
+ *   exported key  = HKDF(root, "export LABEL")
+ *
+ * A and B are random names, new with every `connect`. A message is bound by its key to who tells whom, by its
+ * additional data to its type, and by its iv, which counts, to its place: whatever comes reflected, replayed into
+ * another session, under another type, twice or late does not open. The count never starts again while the name A
+ * lives, so no iv is used twice with one key.
+ */
+import { SignalingError } from "./error.ts";
+
+/** OWASP's number for PBKDF2-SHA256; 0.2 s on a laptop, for every guess of a typed code. */
+const ROUNDS = 600_000;
+const SALT = "whisper-signaling/client/1";
+
+/** How a sealed payload looks on the wire; both are base64url. */
+export interface Sealed {
+  readonly iv: string;
+  readonly sealed: string;
+}
+
+export interface Seal {
+  /** The name that the relay knows the session by. */
+  readonly sessionCode: string;
+  exportKey(label: string, bits: number): Promise<Uint8Array<ArrayBuffer>>;
+  /** Seals what is sent as `type` to `peer`. */
+  seal(peer: string, type: string, value: unknown): Promise<Sealed>;
+  /** What `peer` sealed as `type`. Rejects where it is anything else. */
+  open(peer: string, type: string, sealed: Sealed): Promise<unknown>;
+}
+
+const utf8 = (text: string) => new TextEncoder().encode(text);
+
+export function base64url(bytes: Uint8Array): string {
+  return btoa(String.fromCharCode(...bytes)).replace(/[+/=]/g, (c) => (c === "+" ? "-" : c === "/" ? "_" : ""));
+}
+
+function bytesOf(text: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(atob(text.replace(/[-_]/g, (c) => (c === "-" ? "+" : "/"))), (c) => c.charCodeAt(0));
+}
+
+/** SHA-256 of a text. */
+export async function digest(text: string): Promise<Uint8Array> {
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", utf8(text)));
+}
+
+/**
+ * @param code as people share it, normalised
+ * @param me this page's name
+ */
+export async function newSeal(code: string, me: string): Promise<Seal> {
+  const { subtle } = crypto;
+  if (!subtle) throw new SignalingError("insecure-page", "Sealing needs a page that came over HTTPS.");
+  const password = await subtle.importKey("raw", utf8(code), "PBKDF2", false, ["deriveBits"]);
+  const stretched = { name: "PBKDF2", hash: "SHA-256", salt: utf8(SALT), iterations: ROUNDS };
+  const bits = await subtle.deriveBits(stretched, password, 256);
+  const root = await subtle.importKey("raw", bits, "HKDF", false, ["deriveBits", "deriveKey"]);
+  const labelled = (info: string) => ({ name: "HKDF", hash: "SHA-256", salt: utf8(""), info: utf8(info) });
+  const derive = async (label: string, bits: number) =>
+    new Uint8Array(await subtle.deriveBits(labelled(label), root, bits));
+  const key = (from: string, to: string) =>
+    subtle.deriveKey(labelled(`${from}>${to}`), root, { name: "AES-GCM", length: 256 }, false, ["encrypt", "decrypt"]);
+
+  let sent = 0;
+  /** The count of the last message that opened, by who sealed it. */
+  const opened = new Map<string, number>();
+
+  return {
+    sessionCode: base64url(await derive("session code", 192)),
+    exportKey: (label, bits) => derive(`export ${label}`, bits),
+    async seal(peer, type, value) {
+      const iv = new Uint8Array(12);
+      new DataView(iv.buffer).setUint32(8, ++sent);
+      const parameters = { name: "AES-GCM", iv, additionalData: utf8(type) };
+      const sealed = await subtle.encrypt(parameters, await key(me, peer), utf8(JSON.stringify(value)));
+      return { iv: base64url(iv), sealed: base64url(new Uint8Array(sealed)) };
+    },
+    async open(peer, type, message) {
+      const iv = bytesOf(message.iv);
+      const count = new DataView(iv.buffer).getUint32(8);
+      const parameters = { name: "AES-GCM", iv, additionalData: utf8(type) };
+      const text = await subtle.decrypt(parameters, await key(peer, me), bytesOf(message.sealed));
+      if (count <= (opened.get(peer) ?? 0)) throw new Error("twice or late");
+      opened.set(peer, count);
+      return JSON.parse(new TextDecoder().decode(text));
+    },
+  };
+}
