@@ -143,7 +143,7 @@ export function openLink(o: LinkOptions): Link {
   function take(text: string): void {
     let message: Message;
     try {
-      message = JSON.parse(text);
+      message = Object(JSON.parse(text));
     } catch {
       return; // not a relay's message, and nothing that it holds is repeated
     }
