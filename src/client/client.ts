@@ -103,7 +103,7 @@ export function connect(options: ConnectOptions): Session {
             emit("interrupted", null, "interrupted");
             newcomer?.();
             newcomer = undefined;
-            if (!isReady()) within(waitMs);
+            if (!isReady()) alone();
           },
         });
 
@@ -160,6 +160,12 @@ export function connect(options: ConnectOptions): Session {
     if (state === "failed") emit("failed", reason as SignalingError);
   }
 
+  /** Nobody is there any more that could be told anything. */
+  function alone(): void {
+    within(waitMs);
+    emit("waiting", { expiresInMs, opposite: false }, "waiting");
+  }
+
   /** Sets the one deadline. */
   function within(ms: number): void {
     clearTimeout(timer);
@@ -200,18 +206,18 @@ export function connect(options: ConnectOptions): Session {
   }
 
   function heard(link: Link, message: Message): void {
-    const { type, peer: id, opposite = false } = message;
-    const isAlone = !isUp() && !isReady();
+    const { type, peer: id, opposite } = message;
     if (type === "ready") {
       iceServers = message.iceServers ?? [];
       // A relay that doesn't pass names on is used to: each tells the other its own.
       if (seal && !id) link.send({ type: "ice-candidate", sessionCode: name, candidate: { hello: me } });
     } else if (type === "peer-left") {
       emit(type, null);
-      if (isAlone) within(waitMs);
-    } else if (type === "joined") expiresInMs = message.expiresInMs ?? 0;
-    if (isAlone && !opposite && (type === "joined" || type === "peer-left"))
-      emit("waiting", { expiresInMs, opposite: link.isNew ? opposite : undefined }, "waiting");
+      if (!isUp() && !isReady()) alone();
+    } else if (type === "joined") {
+      expiresInMs = message.expiresInMs ?? 0;
+      if (!isUp() && !isReady() && !opposite) emit("waiting", { expiresInMs, opposite }, "waiting");
+    }
     // One after the other; and what can't be done must not hold up what comes after it.
     inbox = inbox.then(() => (ended.signal.aborted ? undefined : take(link, message))).catch(() => {});
   }
@@ -221,7 +227,8 @@ export function connect(options: ConnectOptions): Session {
     const isSame = id !== undefined && id === peer;
     if (id === me) return;
     // What works is not torn down on a relay's word. When it no longer works, the newcomer's turn comes.
-    if (isUp()) newcomer = isSame ? undefined : () => meet(link, id);
+    if (isUp() && !isSame) newcomer = () => meet(link, id);
+    else if (isUp()) negotiation?.resume();
     else if (id !== peer || session.state !== "ready" || links.filter((one) => one.isReady).length < 2) {
       peer = id;
       session.isInitiator = id === undefined ? link.isInitiator : me > id;

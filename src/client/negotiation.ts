@@ -58,6 +58,8 @@ export function newNegotiation(o: NegotiationOptions): Negotiation {
   let isInitiator = false;
   let isUp = false;
   let making = false;
+  /** Whether a path is to be looked for as soon as the other peer can be told. */
+  let isWanted = false;
   let attempts = 0;
   let count = 0;
   let mine = 0;
@@ -85,9 +87,10 @@ export function newNegotiation(o: NegotiationOptions): Negotiation {
       again();
     },
     resume() {
-      if (isUp) return;
-      if (pc?.signalingState === "have-local-offer") return void tell(pc);
-      if (isInitiator) mend();
+      if (isWanted) mend();
+      else if (isUp) return;
+      else if (pc?.signalingState === "have-local-offer") tell(pc);
+      else if (isInitiator) mend();
     },
     take,
     mend(always) {
@@ -100,7 +103,7 @@ export function newNegotiation(o: NegotiationOptions): Negotiation {
     clearTimeout(timer);
     const old = pc;
     pc = channel = theirs = undefined;
-    isUp = making = false;
+    isUp = making = isWanted = false;
     old?.close();
   }
 
@@ -167,7 +170,8 @@ export function newNegotiation(o: NegotiationOptions): Negotiation {
   /** A restart of ICE first, then a new connection; the joiner waits for the initiator's. */
   function mend(): void {
     again();
-    if (!o.reach()) return;
+    isWanted = !o.reach();
+    if (isWanted) return;
     if (isInitiator && (attempts > 0 || !pc?.remoteDescription || channel?.readyState === "closed")) {
       fresh();
       again();

@@ -176,7 +176,7 @@ describe.skipIf(!hasChromium() && !process.env["CI"])("pages", () => {
     });
 
     test("and join again for a restart of ICE after the session had expired", async () => {
-      await using short = await spawnRelay("binary", "--session-ttl", "1");
+      await using short = await spawnRelay("binary", "--session-ttl", "1s");
       options = { ...options, url: short.url };
       await meet();
       await until(async () => (await short.sessions()) === 0);

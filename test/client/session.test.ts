@@ -207,6 +207,7 @@ describe("the wire", () => {
     bob.session.close();
     using another = new Peer({ url: relay.url, code });
     expect(await ready).toMatchObject({ samePeer: false });
+    await met(alice, another);
     expect(another.session.isInitiator).toBe(!alice.session.isInitiator);
   });
 
