@@ -18,7 +18,7 @@ export function newCode(kind: "link" | "typed" = "link"): string {
 /** The code that was meant: case, hyphens and spaces don't count, O is 0, I and L are 1. Throws bad-code. */
 export function normaliseCode(typed: string): string {
   const code = typed.toUpperCase().replace(/[\s-]/g, "").replace(/O/g, "0").replace(/[IL]/g, "1");
-  if (/[^0-9A-HJKMNP-TV-Z]/.test(code) || (code.length !== TYPED_LENGTH && code.length !== LINK_LENGTH))
+  if (/[\WU_]/.test(code) || (code.length !== TYPED_LENGTH && code.length !== LINK_LENGTH))
     throw new SignalingError("bad-code", `A code has ${TYPED_LENGTH} or ${LINK_LENGTH} letters and digits.`);
   return code;
 }

@@ -3,7 +3,8 @@
  * duplicated tab would copy it out of any storage. Knows nothing of what is relayed.
  */
 import { mayRetry, pause } from "./backoff.ts";
-import type { Role } from "./types.ts";
+import { newTimer } from "./tools.ts";
+import type { ConnectOptions, Mutable, Session } from "./types.ts";
 
 /** A socket that has not joined by then is given up, in ms. A relay may take 5 s to decide about a ghost. */
 const JOIN_MS = 15_000;
@@ -30,25 +31,21 @@ export interface Message {
   readonly [member: string]: unknown;
 }
 
-export interface LinkOptions {
-  readonly WebSocket: new (url: string) => WebSocket;
-  readonly url: string;
-  /** What the join says besides seat and token, as soon as it is known. */
-  readonly identity: Promise<object>;
-  readonly role: Role | undefined;
-  /** The seat to try first. */
-  readonly isInitiator: boolean;
-  /** Whether the peers are connected, so that a relay is no matter of haste. */
-  isUp(): boolean;
-  /** What the relay said, but for what is between it and this link. */
+/** An error that says nothing. */
+const NOTHING: Message = { type: "error" };
+
+/** What the session hears of its links. */
+export interface LinkEvents {
+  /** What the relay said. */
   heard(link: Link, message: Message): void;
-  /** The socket ended; the next try is in `inMs`, or where that is undefined none: see `refusal`. */
-  lost(inMs: number | undefined, reason: string | undefined): void;
+  /** The socket ended; the next try is in `inMs`. */
+  lost(inMs: number, reason: string): void;
+  /** The relay sent it away for good. */
+  refused(): void;
 }
 
 export interface Link {
   readonly isReady: boolean;
-  readonly isJoined: boolean;
   readonly isInitiator: boolean;
   /** Whether this relay knows the messages of the second round. */
   readonly isNew: boolean;
@@ -60,63 +57,63 @@ export interface Link {
   dial(): void;
   /** After a sleep, or when the network is back. */
   wake(): void;
-  /** Gives the seat up; without `leaving` only the socket. */
-  close(leaving: boolean): void;
+  /** Lets go of the socket. The seat is given up at once where it is asked to leave. */
+  close(isLeaving: boolean): void;
 }
 
-export function openLink(o: LinkOptions): Link {
+/**
+ * @param identity what the join says besides seat and token, as soon as it is known
+ * @param session whose state says whether the peers are connected, so that a relay is no matter of haste
+ */
+export function openLink(
+  url: string,
+  { WebSocket = globalThis.WebSocket, role }: ConnectOptions,
+  identity: Promise<object>,
+  session: Pick<Session, "state" | "isInitiator">,
+  { heard, lost, refused }: LinkEvents,
+): Link {
   let socket: WebSocket | undefined;
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  let pingTimer: ReturnType<typeof setTimeout> | undefined;
   let token: string | undefined;
   let tries = 0;
   let flips = 0;
   let joinedAt = 0;
   let notBefore = 0;
   let told: Message | undefined;
+  const later = newTimer();
+  const unanswered = newTimer();
 
-  const link = {
+  const link: Mutable<Link> = {
     isReady: false,
-    isJoined: false,
-    isInitiator: o.isInitiator,
+    isInitiator: session.isInitiator,
     isNew: false,
-    pairing: undefined as number | undefined,
-    refusal: undefined as Message | undefined,
-    send(message: object): boolean {
-      if (socket?.readyState !== 1) return false;
-      socket.send(JSON.stringify(message));
-      return true;
+    pairing: undefined,
+    refusal: undefined,
+    send(message) {
+      const isOpen = socket?.readyState === 1;
+      if (isOpen) socket?.send(JSON.stringify(message));
+      return isOpen;
     },
-    dial(): void {
+    dial() {
       if (!socket && Date.now() >= notBefore) dial();
     },
-    wake(): void {
+    wake() {
       link.dial();
-      const asked = socket;
-      if (!link.send({ type: "ping" })) return;
-      clearTimeout(pingTimer);
-      pingTimer = setTimeout(() => asked === socket && dial(), PONG_MS);
+      if (link.send({ type: "ping" })) unanswered(PONG_MS, dial);
     },
-    close(leaving: boolean): void {
-      clearTimeout(timer);
-      if (leaving) link.send({ type: "leave" });
+    close(isLeaving) {
+      later();
+      if (isLeaving) link.send({ type: "leave" });
       drop();
     },
   };
   return link;
 
-  function later(ms: number, act: () => void): void {
-    clearTimeout(timer);
-    timer = setTimeout(act, ms);
-  }
-
-  /** Lets go of the socket: nothing that it still says is heard. */
+  /** Nothing that the socket still says is heard. */
   function drop(): void {
     const old = socket;
     socket = undefined;
-    clearTimeout(pingTimer);
-    link.isReady = link.isJoined = false;
-    link.pairing = undefined;
+    unanswered();
+    link.isReady = false;
     old?.close();
   }
 
@@ -124,20 +121,16 @@ export function openLink(o: LinkOptions): Link {
     drop();
     link.refusal = told = undefined;
     joinedAt = 0;
-    const mine = new o.WebSocket(o.url);
+    const mine = new WebSocket(url);
     socket = mine;
     mine.onopen = () =>
-      o.identity.then(
-        (identity) => mine === socket && link.send({ type: "join", isInitiator: link.isInitiator, token, ...identity }),
+      identity.then(
+        (known) => mine === socket && link.send({ type: "join", isInitiator: link.isInitiator, token, ...known }),
         () => {}, // then the session has failed
       );
-    mine.onmessage = ({ data }) => {
-      if (mine === socket) take(data);
-    };
-    mine.onclose = ({ code, reason }) => {
-      if (mine === socket) lost(code, reason);
-    };
-    later(JOIN_MS, () => lost(0));
+    mine.onmessage = ({ data }) => mine === socket && take(data);
+    mine.onclose = ({ code, reason }) => mine === socket && ended(code, reason);
+    later(JOIN_MS, () => ended(0, ""));
   }
 
   function take(text: string): void {
@@ -147,60 +140,51 @@ export function openLink(o: LinkOptions): Link {
     } catch {
       return; // not a relay's message, and nothing that it holds is repeated
     }
-    switch (message.type) {
-      case "joined":
-        token = message.token;
-        joinedAt = Date.now();
-        flips = 0;
-        link.isJoined = true;
-        link.isNew = message.opposite !== undefined;
-        redial();
-        break;
-      case "ready":
-        clearTimeout(timer);
-        link.isReady = true;
-        link.pairing = message.pairing;
-        break;
-      case "peer-left":
-        link.isReady = false;
-        redial();
-        break;
-      case "pong":
-        clearTimeout(pingTimer);
-        break;
-      case "probe":
-        link.send({ type: "pong" });
-        break;
-      case "error":
-        told = message;
+    const { type } = message;
+    if (type === "joined") {
+      token = message.token;
+      joinedAt = Date.now();
+      flips = 0;
+      link.isNew = message.opposite !== undefined;
     }
-    o.heard(link, message);
+    if (type === "ready") {
+      later();
+      link.isReady = true;
+      link.pairing = message.pairing;
+    }
+    if (type === "peer-left") link.isReady = false;
+    if (type === "joined" || type === "peer-left") redial();
+    if (type === "pong") unanswered();
+    if (type === "probe") link.send({ type: "pong" });
+    if (type === "error") told = message;
+    heard(link, message);
   }
 
   function redial(): void {
-    later(REDIAL_MS * (1 + Math.random() / 2), () => (o.isUp() ? redial() : dial()));
+    later(REDIAL_MS * (1 + Math.random() / 2), session.state === "connected" ? redial : dial);
   }
 
-  function lost(code: number, name?: string): void {
+  function ended(code: number, name: string): void {
     if (joinedAt && Date.now() - joinedAt > WELL_MS) tries = 0;
+    later();
     drop();
-    clearTimeout(timer);
-    const { retry, retryAfterMs = 0 } = told?.code === name ? (told ?? {}) : {};
+    const { retry, retryAfterMs = 0 } = told?.code === name ? told : NOTHING;
     // The seat is held, or was given to another. In the other one a ghost of this very client may sit.
-    const isHeld = !o.role && (code === 4501 || ((code === 4500 || code === 4504) && flips++ < 1));
+    const isHeld = !role && (code === 4501 || ((code === 4500 || code === 4504) && flips++ < 1));
+    const isExpired = code === 4502;
     if (isHeld) {
       link.isInitiator = !link.isInitiator;
       token = undefined;
-    } else if (code === 4502 && o.isUp()) {
+    } else if (isExpired && session.state === "connected") {
       return; // joined again when a restart of ICE needs it
     } else if (!mayRetry(code, retry)) {
-      link.refusal = told ?? { type: "error", code: `closed-${code}` };
-      o.lost(undefined, name);
+      link.refusal = told ?? { ...NOTHING, code: `closed-${code}` };
+      refused();
       return;
     }
-    const inMs = pause(tries++, retryAfterMs, (isHeld && tries === 1) || code === 4502 ? 0 : Math.random());
+    const inMs = pause(tries++, retryAfterMs, (isHeld && tries < 2) || isExpired ? 0 : Math.random());
     notBefore = retryAfterMs && Date.now() + inMs;
     later(inMs, dial);
-    o.lost(inMs, name);
+    lost(inMs, name);
   }
 }

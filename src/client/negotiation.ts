@@ -6,7 +6,8 @@
  * that the other peer knows when a new one needs a new one; `n` numbers the description, and an answer has `re`, the
  * number of its offer. Peers that don't know these are told apart by the fingerprint of their certificate.
  */
-import type { Connected, Extension } from "./types.ts";
+import { newTimer } from "./tools.ts";
+import type { Connected, ConnectOptions, Mutable, Session } from "./types.ts";
 
 /** How long a connection may be `disconnected` before it is mended, in ms: most come back by themselves. */
 const DISCONNECTED_MS = 5_000;
@@ -24,13 +25,10 @@ export interface Description extends RTCSessionDescriptionInit {
   readonly re?: number | undefined;
 }
 
-export interface NegotiationOptions {
-  readonly RTCPeerConnection: new (configuration?: RTCConfiguration) => RTCPeerConnection;
+/** What the negotiation asks of its session. */
+export interface Surroundings {
   configuration(): RTCConfiguration;
-  readonly channel: RTCDataChannelInit | undefined;
-  setup(connection: RTCPeerConnection, isInitiator: boolean): void;
-  readonly extension: Extension | undefined;
-  send(signal: { description: Description } | { candidate: RTCIceCandidateInit }): void;
+  tell(signal: { description: Description } | { candidate: RTCIceCandidateInit }): void;
   /** Whether the other peer can be told anything now; where not, that is seen to. */
   reach(): boolean;
   up(connected: Connected): void;
@@ -38,25 +36,20 @@ export interface NegotiationOptions {
 }
 
 export interface Negotiation {
-  readonly connection: RTCPeerConnection | undefined;
-  readonly channel: RTCDataChannel | undefined;
-  /** Whether the channel can be used. */
-  readonly isUp: boolean;
   /** The other peer is there, and new. */
-  begin(isInitiator: boolean): void;
+  begin(): void;
   /** The other peer is there again: what was under way may be lost. */
   resume(): void;
   take(description: Description | undefined, candidate: RTCIceCandidateInit | null | undefined): Promise<void>;
-  /** Looks for a new path now, where the present one is bad; with `always` in any case. */
-  mend(always?: boolean): void;
+  /** Looks for a new path. */
+  mend(): void;
   close(): void;
 }
 
-export function newNegotiation(o: NegotiationOptions): Negotiation {
+/** @param session where connection and channel are kept, and whose state says whether they can be used */
+export function newNegotiation(session: Mutable<Session>, options: ConnectOptions, o: Surroundings): Negotiation {
   let pc: RTCPeerConnection | undefined;
   let channel: RTCDataChannel | undefined;
-  let isInitiator = false;
-  let isUp = false;
   let making = false;
   /** Whether a path is to be looked for as soon as the other peer can be told. */
   let isWanted = false;
@@ -66,105 +59,88 @@ export function newNegotiation(o: NegotiationOptions): Negotiation {
   let pending = 0;
   let theirs: number | string | undefined;
   let held: RTCIceCandidateInit[] = [];
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  const later = newTimer();
+  const { extension } = options;
 
-  return {
-    get connection() {
-      return pc;
-    },
-    get channel() {
-      return channel;
-    },
-    get isUp() {
-      return isUp;
-    },
-    begin(initiates) {
-      drop();
-      isInitiator = initiates;
-      attempts = 0;
-      held = [];
-      if (isInitiator) fresh();
-      again();
-    },
-    resume() {
-      if (isWanted) mend();
-      else if (isUp) return;
-      else if (pc?.signalingState === "have-local-offer") tell(pc);
-      else if (isInitiator) mend();
-    },
-    take,
-    mend(always) {
-      if (always || !isUp) mend();
-    },
-    close: drop,
-  };
+  return { begin, resume, take, mend, close: drop };
+
+  function begin(): void {
+    attempts = 0;
+    held = [];
+    drop();
+    again();
+    if (session.isInitiator) fresh();
+  }
+
+  function resume(): void {
+    if (isWanted) mend();
+    else if (isUp()) return;
+    else if (pc?.signalingState === "have-local-offer") tell(pc);
+    else if (session.isInitiator) mend();
+  }
+
+  function isUp(): boolean {
+    return session.state === "connected";
+  }
 
   function drop(): void {
-    clearTimeout(timer);
-    const old = pc;
-    pc = channel = theirs = undefined;
-    isUp = making = isWanted = false;
-    old?.close();
+    later();
+    pc?.close();
+    pc = theirs = undefined;
+    adopt(undefined);
+    making = isWanted = false;
   }
 
   function fresh(): void {
     drop();
-    const made = new o.RTCPeerConnection(o.configuration());
-    pc = made;
+    again();
+    const made = new (options.RTCPeerConnection ?? RTCPeerConnection)(o.configuration());
+    session.connection = pc = made;
     mine = ++count;
     const on = (type: string, act: (event: never) => void) =>
       made.addEventListener(type, (event) => made === pc && act(event as never));
     on("negotiationneeded", () => offer(false));
     on("connectionstatechange", changed);
     on("icecandidate", ({ candidate }: RTCPeerConnectionIceEvent) => {
-      if (candidate?.candidate) o.send({ candidate });
+      if (candidate?.candidate) o.tell({ candidate });
     });
     on("datachannel", (event: RTCDataChannelEvent) => channel ?? adopt(event.channel));
-    if (isInitiator) adopt(made.createDataChannel("whisper", o.channel));
-    o.extension?.setup(made, isInitiator);
-    o.setup(made, isInitiator);
+    if (session.isInitiator) adopt(made.createDataChannel("whisper", options.channel));
+    extension?.setup(made, session.isInitiator);
+    options.setup?.(made, session.isInitiator);
   }
 
-  function adopt(opened: RTCDataChannel): void {
-    channel = opened;
+  function adopt(opened: RTCDataChannel | undefined): void {
+    session.channel = channel = opened;
     const heed = () => opened === channel && changed();
-    opened.addEventListener("open", heed);
-    opened.addEventListener("close", heed);
-    heed();
+    opened?.addEventListener("open", heed);
+    opened?.addEventListener("close", heed);
+    if (opened) changed();
   }
 
   function changed(): void {
     const state = pc?.connectionState;
     const isOpen = channel?.readyState === "open";
-    if (pc && channel && isOpen && state === "connected") {
-      clearTimeout(timer);
+    if (isOpen && state === "connected") {
+      later();
       attempts = 0;
-      if (isUp) return;
-      isUp = true;
-      o.up({ connection: pc, channel });
-    } else if (state === "failed" || (isUp && !isOpen)) trouble(isOpen ? 0 : CLOSED_MS);
-    else if (state === "disconnected") after(DISCONNECTED_MS, () => trouble(0));
+      if (!isUp()) o.up({ connection: pc, channel } as Connected);
+    } else if (state === "failed" || (isUp() && !isOpen)) trouble(isOpen ? 0 : CLOSED_MS);
+    else if (state === "disconnected") later(DISCONNECTED_MS, () => trouble(0));
   }
 
   function trouble(ms: number): void {
-    after(ms, attempt);
-    if (!isUp) return;
-    isUp = false;
-    o.down();
-  }
-
-  function after(ms: number, act: () => void): void {
-    clearTimeout(timer);
-    timer = setTimeout(act, ms);
+    later(ms, attempt);
+    if (isUp()) o.down();
   }
 
   /** The next attempt, should this one come to nothing. */
   function again(): void {
-    after(Math.min(MOST_MS, ATTEMPT_MS * 2 ** attempts), attempt);
+    later(Math.min(MOST_MS, ATTEMPT_MS * 2 ** attempts), attempt);
   }
 
   function attempt(): void {
-    if (!isUp) mend();
+    if (!isUp()) mend();
   }
 
   /** A restart of ICE first, then a new connection; the joiner waits for the initiator's. */
@@ -172,15 +148,13 @@ export function newNegotiation(o: NegotiationOptions): Negotiation {
     again();
     isWanted = !o.reach();
     if (isWanted) return;
-    if (isInitiator && (attempts > 0 || !pc?.remoteDescription || channel?.readyState === "closed")) {
+    if (
+      session.isInitiator &&
+      !isUp() &&
+      (attempts > 0 || !pc?.remoteDescription || channel?.readyState === "closed")
+    ) {
       fresh();
-      again();
-    } else if (pc) {
-      try {
-        pc.setConfiguration?.(o.configuration());
-      } catch {} // an engine may refuse to change it: then it is the old servers once more
-      offer(true);
-    }
+    } else offer(true);
     attempts++;
   }
 
@@ -190,6 +164,7 @@ export function newNegotiation(o: NegotiationOptions): Negotiation {
     making = true;
     try {
       if (isRestart) {
+        offering.setConfiguration?.(o.configuration());
         // What is under way has failed, or nobody heard of it: it must not block this.
         if (offering.signalingState === "have-local-offer") await offering.setLocalDescription({ type: "rollback" });
         await offering.setLocalDescription(await offering.createOffer({ iceRestart: true }));
@@ -208,14 +183,11 @@ export function newNegotiation(o: NegotiationOptions): Negotiation {
     const n = ++count;
     if (local.type === "offer") pending = n;
     const description: Description = { type: local.type, sdp: local.sdp, pc: mine, n, re };
-    o.send({ description: { ...(await o.extension?.sending(description)), ...description } });
+    o.tell({ description: { ...(await extension?.sending(description)), ...description } });
   }
 
   async function take(description: Description | undefined, candidate: RTCIceCandidateInit | null | undefined) {
-    if (candidate?.candidate) {
-      held.push(candidate);
-      if (held.length > HELD) held.shift();
-    }
+    if (candidate?.candidate) held = [...held, candidate].slice(-HELD);
     if (description) await apply(description);
     release();
   }
@@ -224,16 +196,13 @@ export function newNegotiation(o: NegotiationOptions): Negotiation {
     const { type, sdp = "", n, re } = description;
     const isOffer = type === "offer";
     const from = description.pc ?? /fingerprint:(.*)/.exec(sdp)?.[1];
-    if (isOffer && (!pc || (!isInitiator && theirs !== undefined && theirs !== from))) {
-      fresh();
-      again();
-    }
+    if (isOffer && (!pc || (!session.isInitiator && theirs !== undefined && theirs !== from))) fresh();
     const taking = pc;
     if (!taking) return;
     const isFree = taking.signalingState === "stable";
     // Both offered at once: the initiator's stands, the joiner's is rolled back by the browser.
-    if (isOffer ? isInitiator && (making || !isFree) : isFree || (re !== undefined && re !== pending)) return;
-    o.extension?.received(description);
+    if (isOffer ? session.isInitiator && (making || !isFree) : isFree || (re !== undefined && re !== pending)) return;
+    extension?.received(description);
     await taking.setRemoteDescription({ type, sdp });
     theirs = from;
     release();
@@ -247,7 +216,7 @@ export function newNegotiation(o: NegotiationOptions): Negotiation {
     const sdp = pc?.remoteDescription?.sdp;
     if (!sdp) return;
     held = held.filter((candidate) => {
-      const ufrag = candidate.usernameFragment ?? / ufrag (\S+)/.exec(candidate.candidate ?? "")?.[1];
+      const ufrag = candidate.usernameFragment;
       if (ufrag && !sdp.includes(`ice-ufrag:${ufrag}\r\n`)) return true;
       pc?.addIceCandidate(candidate).catch(() => {}); // one that this browser can't use is no harm
       return false;

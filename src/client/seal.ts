@@ -43,9 +43,11 @@ function bytesOf(text: string): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(atob(text.replace(/[-_]/g, (c) => (c === "-" ? "+" : "/"))), (c) => c.charCodeAt(0));
 }
 
+const bytes = async (buffer: Promise<ArrayBuffer>) => new Uint8Array(await buffer);
+
 /** SHA-256 of a text. */
-export async function digest(text: string): Promise<Uint8Array> {
-  return new Uint8Array(await crypto.subtle.digest("SHA-256", utf8(text)));
+export function digest(text: string): Promise<Uint8Array<ArrayBuffer>> {
+  return bytes(crypto.subtle.digest("SHA-256", utf8(text)));
 }
 
 /**
@@ -55,15 +57,25 @@ export async function digest(text: string): Promise<Uint8Array> {
 export async function newSeal(code: string, me: string): Promise<Seal> {
   const { subtle } = crypto;
   if (!subtle) throw new SignalingError("insecure-page", "Sealing needs a page that came over HTTPS.");
-  const password = await subtle.importKey("raw", utf8(code), "PBKDF2", false, ["deriveBits"]);
+  const key = (raw: BufferSource, name: string, use: KeyUsage) => subtle.importKey("raw", raw, name, false, [use]);
   const stretched = { name: "PBKDF2", hash: "SHA-256", salt: utf8(SALT), iterations: ROUNDS };
-  const bits = await subtle.deriveBits(stretched, password, 256);
-  const root = await subtle.importKey("raw", bits, "HKDF", false, ["deriveBits", "deriveKey"]);
-  const labelled = (info: string) => ({ name: "HKDF", hash: "SHA-256", salt: utf8(""), info: utf8(info) });
+  const bits = await subtle.deriveBits(stretched, await key(utf8(code), "PBKDF2", "deriveBits"), 256);
+  const root = await key(bits, "HKDF", "deriveBits");
   const derive = async (label: string, bits: number) =>
-    new Uint8Array(await subtle.deriveBits(labelled(label), root, bits));
-  const key = (from: string, to: string) =>
-    subtle.deriveKey(labelled(`${from}>${to}`), root, { name: "AES-GCM", length: 256 }, false, ["encrypt", "decrypt"]);
+    bytes(subtle.deriveBits({ name: "HKDF", hash: "SHA-256", salt: utf8(""), info: utf8(label) }, root, bits));
+
+  /** AES-GCM under the key of what `from` tells `to`. */
+  const crypt = async (
+    use: "encrypt" | "decrypt",
+    from: string,
+    to: string,
+    type: string,
+    iv: Uint8Array<ArrayBuffer>,
+    data: Uint8Array<ArrayBuffer>,
+  ) => {
+    const mine = await key(await derive(`${from}>${to}`, 256), "AES-GCM", use);
+    return bytes(subtle[use]({ name: "AES-GCM", iv, additionalData: utf8(type) }, mine, data));
+  };
 
   let sent = 0;
   /** The count of the last message that opened, by who sealed it. */
@@ -75,15 +87,13 @@ export async function newSeal(code: string, me: string): Promise<Seal> {
     async seal(peer, type, value) {
       const iv = new Uint8Array(12);
       new DataView(iv.buffer).setUint32(8, ++sent);
-      const parameters = { name: "AES-GCM", iv, additionalData: utf8(type) };
-      const sealed = await subtle.encrypt(parameters, await key(me, peer), utf8(JSON.stringify(value)));
-      return { iv: base64url(iv), sealed: base64url(new Uint8Array(sealed)) };
+      const sealed = await crypt("encrypt", me, peer, type, iv, utf8(JSON.stringify(value)));
+      return { iv: base64url(iv), sealed: base64url(sealed) };
     },
     async open(peer, type, message) {
       const iv = bytesOf(message.iv);
+      const text = await crypt("decrypt", peer, me, type, iv, bytesOf(message.sealed));
       const count = new DataView(iv.buffer).getUint32(8);
-      const parameters = { name: "AES-GCM", iv, additionalData: utf8(type) };
-      const text = await subtle.decrypt(parameters, await key(peer, me), bytesOf(message.sealed));
       if (count <= (opened.get(peer) ?? 0)) throw new Error("twice or late");
       opened.set(peer, count);
       return JSON.parse(new TextDecoder().decode(text));

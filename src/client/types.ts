@@ -137,3 +137,6 @@ export interface Session extends EventTarget, AsyncDisposable {
     options?: boolean | AddEventListenerOptions,
   ): void;
 }
+
+/** Of this library's own objects, whose fields only their callers can't set. */
+export type Mutable<T> = { -readonly [K in keyof T]: T[K] };

@@ -25,11 +25,15 @@ export interface Words extends Extension {
 /** Makes the words for one session: give it to `connect` as `extension`, and show `words()` when it is connected. */
 export function newWords(): Words {
   let round = newRound();
+  let isUsed = false;
 
   return {
     setup(connection, isInitiator) {
-      round.reject(new Error("The connection was made anew."));
-      round = newRound();
+      if (isUsed) {
+        round.reject(new Error("The connection was made anew."));
+        round = newRound();
+      }
+      isUsed = true;
       const mine = round;
       mine.isInitiator = isInitiator;
       const channel = connection.createDataChannel("words", { negotiated: true, id: STREAM });
