@@ -8,9 +8,8 @@ const MOST_MS = 30_000;
  * `retry`: what the relay itself said of it, where it did.
  */
 export function mayRetry(code: number, retry: boolean | undefined): boolean {
-  if (retry !== undefined) return retry;
-  if (code === 4502 || code === 4503) return true; // expired, or too late to join: whoever still wants to meet joins anew
-  return code < 4500 && code !== 1009 && code !== 1002 && code !== 1007;
+  // Expired, or too late to join: whoever still wants to meet joins anew.
+  return retry ?? ((code < 4500 && code !== 1009) || code === 4502 || code === 4503);
 }
 
 /**

@@ -3,16 +3,26 @@
  * seal, its negotiation, its deadlines. Touches nothing global before it is called.
  */
 import { newCode, normaliseCode } from "./code.ts";
-import { SignalingError } from "./error.ts";
+import { failure } from "./error.ts";
 import { type Link, type Message, openLink } from "./link.ts";
 import { type Description, newNegotiation } from "./negotiation.ts";
-import { hinted, rank } from "./rank.ts";
-import { base64url, newSeal, type Sealed } from "./seal.ts";
+import { rank } from "./rank.ts";
+import { base64url, newSeal, type Seal, type Sealed } from "./seal.ts";
 import { newQueue, newTimer } from "./tools.ts";
-import type { Connected, ConnectOptions, Mutable, Reason, Session, SessionEvents, Signal, State } from "./types.ts";
+import type {
+  Connected,
+  ConnectOptions,
+  Mutable,
+  Reason,
+  Session,
+  SessionEvents,
+  Signal,
+  SignalingFailure,
+  State,
+} from "./types.ts";
 
 export type * from "./types.ts";
-export { newCode, normaliseCode, SignalingError };
+export { newCode, normaliseCode };
 
 /** How long to be alone: as long as a relay keeps an idle session, in ms. */
 const WAIT_MS = 600_000;
@@ -27,14 +37,14 @@ type Body = { description?: Description; candidate?: RTCIceCandidateInit | null;
 
 /**
  * Meets the other peer who calls this with the same code. Returns at once; what comes later is an event.
- * Throws a SignalingError where it can't begin: bad-code, no-webrtc.
+ * Throws a SignalingFailure where it can't begin: bad-code, unsupported.
  */
 export function connect(options: ConnectOptions): Session {
   const { sealed = true, hint = true, waitMs = WAIT_MS, connectMs = CONNECT_MS, signal: abort, role } = options;
   const code = options.code === undefined ? newCode() : sealed ? normaliseCode(options.code) : options.code;
   const isOwn = options.connection === false;
-  if (!isOwn && !options.RTCPeerConnection && !globalThis.RTCPeerConnection)
-    throw new SignalingError("no-webrtc", "There is no RTCPeerConnection here.");
+  if ((sealed && !crypto.subtle) || !(isOwn || options.RTCPeerConnection || globalThis.RTCPeerConnection))
+    throw failure("unsupported");
 
   const me = base64url(crypto.getRandomValues(new Uint8Array(16)));
   const seal = sealed ? newSeal(code, me) : undefined;
@@ -48,6 +58,7 @@ export function connect(options: ConnectOptions): Session {
   let links: Link[] = [];
   let peer: string | undefined;
   let wasConnected = false;
+  let nearlyLate = 0;
   let newcomer: (() => void) | undefined;
   let iceServers: RTCIceServer[] = [];
   let expiresInMs = 0;
@@ -55,44 +66,21 @@ export function connect(options: ConnectOptions): Session {
 
   const session = Object.assign(new EventTarget(), {
     code,
-    link: globalThis.document && new URL(`#${code}`, location.href).href,
     state: "connecting",
     isInitiator: role ? role === "initiator" : options.code === undefined,
     connected: new Promise<Connected>((...both) => {
       settle = both;
     }),
     signal: tell,
-    async exportKey(label, bits = 256) {
-      if (!seal) throw new SignalingError("not-sealed", "A plain session has no key.");
-      return (await seal).exportKey(label, bits);
-    },
+    exportKey: async (label, bits = 256) => (await (seal as Promise<Seal>)).exportKey(label, bits),
     restart: () => negotiation.mend(),
-    close: () => end("closed", new SignalingError("closed", "The session was closed.", true)),
+    close: () => end("closed", failure("closed", true)),
     async [Symbol.asyncDispose]() {
       session.close();
     },
   } satisfies Partial<Session>) as EventTarget as Mutable<Session>;
 
-  const negotiation = newNegotiation(session, options, {
-    configuration,
-    tell,
-    reach() {
-      for (const link of links) link.dial();
-      return links.some(ready);
-    },
-    up(connected) {
-      wasConnected = true;
-      within();
-      settle?.[0](connected);
-      emit("connected", connected, "connected");
-    },
-    down() {
-      emit("interrupted", null, "interrupted");
-      newcomer?.();
-      newcomer = undefined;
-      if (isAlone()) wait();
-    },
-  });
+  const negotiation = newNegotiation(session, options, configuration, tell, reach, up, down);
 
   session.connected.catch(() => {}); // whoever doesn't ask is not troubled
   if (abort?.aborted) stop();
@@ -105,6 +93,25 @@ export function connect(options: ConnectOptions): Session {
   }
   return session;
 
+  function reach(): boolean {
+    for (const link of links) link.dial();
+    return links.some(ready);
+  }
+
+  function up(connected: Connected): void {
+    wasConnected = true;
+    within();
+    settle?.[0](connected);
+    emit("connected", connected, "connected");
+  }
+
+  function down(): void {
+    emit("interrupted", null, "interrupted");
+    newcomer?.();
+    newcomer = undefined;
+    if (isAlone()) wait();
+  }
+
   function stop(): void {
     end("closed", abort?.reason);
   }
@@ -112,11 +119,14 @@ export function connect(options: ConnectOptions): Session {
   /** Finds the relays, which may need the name, and dials. */
   async function start(): Promise<void> {
     let urls = [options.url].flat();
-    if (urls.length > 1) urls = (await rank(urls, await named)).slice(0, SEATS);
-    if (seal && hint) urls = await Promise.all(urls.map(async (url) => hinted(url, await named)));
+    if (urls[1]) urls = rank(urls, await named).slice(0, SEATS);
+    if (seal && hint) {
+      const digits = (await seal).hint;
+      urls = urls.map((url) => `${url}${url.includes("?") ? "&" : "?"}s=${digits}`);
+    }
     if (ended.aborted) return;
     const identity = named.then((sessionCode) => ({ sessionCode, instance: me, answers: true }));
-    links = urls.map((url) => openLink(url, options, identity, session, { heard, lost, refused }));
+    links = urls.map((url) => openLink(url, options, identity, session, heard, lost, refused));
     for (const link of links) link.dial();
     name = await named;
   }
@@ -141,7 +151,7 @@ export function connect(options: ConnectOptions): Session {
     negotiation.close();
     session.state = state;
     settle?.[1](reason);
-    if (state === "failed") emit(state, reason as SignalingError);
+    if (state === "failed") emit(state, reason as SignalingFailure);
   }
 
   function wait(opposite: boolean | undefined = false): void {
@@ -150,15 +160,17 @@ export function connect(options: ConnectOptions): Session {
 
   /** The one deadline has passed. */
   function late(): void {
+    const { state, connection } = session;
     const isTurn = JSON.stringify(configuration()).includes('"turn');
-    const [reason, message, retry = true]: [Reason, string, boolean?] = links.some(ready)
-      ? session.connection?.remoteDescription
-        ? ["no-path", `There is no way to the other side, ${isTurn ? "nor through" : "and no"} TURN.`, isTurn]
-        : ["no-answer", "The other side doesn't answer."]
-      : session.state === "connecting"
-        ? ["no-relay", "The relay can't be reached."]
-        : ["no-peer", "Nobody came. Is the code the same?"];
-    end("failed", new SignalingError(reason, message, retry));
+    const [reason, retry, message = reason]: [Reason, boolean, string?] =
+      state === "connecting"
+        ? ["no-relay", true]
+        : state !== "ready"
+          ? ["no-peer", true]
+          : connection?.remoteDescription
+            ? ["no-path", isTurn, `no path, ${isTurn ? "nor by" : "and no"} TURN`]
+            : ["no-answer", true];
+    end("failed", failure(reason, retry, message));
   }
 
   function configuration(): RTCConfiguration {
@@ -181,10 +193,9 @@ export function connect(options: ConnectOptions): Session {
     emit("retrying", { inMs, reason });
   }
 
-  function refused(): void {
-    const [first] = links;
-    if (first?.refusal && session.state !== "connected" && links.every(({ refusal }) => refusal))
-      end("failed", new SignalingError(first.refusal.code ?? "", first.refusal.message ?? ""));
+  function refused(reason: string, message: string): void {
+    if (session.state !== "connected" && links.every((link) => link.isRefused))
+      end("failed", failure(reason, false, message || reason));
   }
 
   function heard(link: Link, message: Message): void {
@@ -197,8 +208,12 @@ export function connect(options: ConnectOptions): Session {
     if (type === "peer-left") {
       emit(type, null);
       if (isAlone()) {
-        within(waitMs, late);
-        wait();
+        // The other has given up a moment before this one would have.
+        if (session.state === "ready" && Date.now() > nearlyLate) late();
+        else {
+          within(waitMs, late);
+          wait();
+        }
       }
     }
     if (type === "joined") {
@@ -220,7 +235,9 @@ export function connect(options: ConnectOptions): Session {
     } else if (id !== peer || state !== "ready" || links.filter(ready).length < 2) {
       peer = id;
       session.isInitiator = id === undefined ? link.isInitiator : me > id;
-      within(wasConnected || isOwn ? Infinity : connectMs, late);
+      const ms = wasConnected || isOwn ? Infinity : connectMs;
+      within(ms, late);
+      nearlyLate = Date.now() + ms * 0.8;
       emit("ready", { isInitiator: session.isInitiator, samePeer: isSame }, "ready");
       if (!isOwn) negotiation[isSame ? "resume" : "begin"]();
     }
@@ -231,7 +248,7 @@ export function connect(options: ConnectOptions): Session {
     const to = peer;
     if (!link || (seal && !to)) return false;
     const { description, candidate, data } = signal as Body;
-    const type = description?.type ?? (data !== undefined && (!seal || link.isNew) ? "signal" : "ice-candidate");
+    const type = description?.type ?? (data === undefined || seal ? "ice-candidate" : "signal");
     outbox(async () => {
       const payload = seal ? await (await seal).seal(to ?? "", type, signal) : (description ?? candidate ?? data);
       link.send({ type, sessionCode: name, [payloadOf(type)]: payload, pairing: link.pairing });

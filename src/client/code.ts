@@ -1,5 +1,5 @@
 /** The codes that two people share: made, and read back as people type them. Owns their alphabet; keeps none. */
-import { SignalingError } from "./error.ts";
+import { failure } from "./error.ts";
 
 /** Crockford's base32: no I, L, O, U. Five bits each. */
 const ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
@@ -18,7 +18,6 @@ export function newCode(kind: "link" | "typed" = "link"): string {
 /** The code that was meant: case, hyphens and spaces don't count, O is 0, I and L are 1. Throws bad-code. */
 export function normaliseCode(typed: string): string {
   const code = typed.toUpperCase().replace(/[\s-]/g, "").replace(/O/g, "0").replace(/[IL]/g, "1");
-  if (/[\WU_]/.test(code) || (code.length !== TYPED_LENGTH && code.length !== LINK_LENGTH))
-    throw new SignalingError("bad-code", `A code has ${TYPED_LENGTH} or ${LINK_LENGTH} letters and digits.`);
+  if (/[\WU_]/.test(code) || (code.length !== TYPED_LENGTH && code.length !== LINK_LENGTH)) throw failure("bad-code");
   return code;
 }

@@ -12,8 +12,6 @@ const JOIN_MS = 15_000;
 const PONG_MS = 2_000;
 /** Who waits alone dials again after so long, and up to half as much more, in ms: its socket may have died unseen. */
 const REDIAL_MS = 60_000;
-/** A socket that lived for so long was well, in ms: its end is a new trouble, not one more of the old. */
-const WELL_MS = 5_000;
 
 /** What a relay sends. Members that it doesn't know of, an older one leaves out. */
 export interface Message {
@@ -31,27 +29,12 @@ export interface Message {
   readonly [member: string]: unknown;
 }
 
-/** An error that says nothing. */
-const NOTHING: Message = { type: "error" };
-
-/** What the session hears of its links. */
-export interface LinkEvents {
-  /** What the relay said. */
-  heard(link: Link, message: Message): void;
-  /** The socket ended; the next try is in `inMs`. */
-  lost(inMs: number, reason: string): void;
-  /** The relay sent it away for good. */
-  refused(): void;
-}
-
 export interface Link {
   readonly isReady: boolean;
   readonly isInitiator: boolean;
-  /** Whether this relay knows the messages of the second round. */
-  readonly isNew: boolean;
   readonly pairing: number | undefined;
-  /** Why it was sent away for good. */
-  readonly refusal: Message | undefined;
+  /** Whether it was sent away for good. */
+  readonly isRefused: boolean;
   send(message: object): boolean;
   /** Dials, unless there is a socket or the relay asked for patience. */
   dial(): void;
@@ -64,19 +47,23 @@ export interface Link {
 /**
  * @param identity what the join says besides seat and token, as soon as it is known
  * @param session whose state says whether the peers are connected, so that a relay is no matter of haste
+ * @param heard what the relay said
+ * @param lost the socket ended; the next try is in so many ms
+ * @param refused the relay sent it away for good
  */
 export function openLink(
   url: string,
   { WebSocket = globalThis.WebSocket, role }: ConnectOptions,
   identity: Promise<object>,
   session: Pick<Session, "state" | "isInitiator">,
-  { heard, lost, refused }: LinkEvents,
+  heard: (link: Link, message: Message) => void,
+  lost: (inMs: number, reason: string) => void,
+  refused: (reason: string, message: string) => void,
 ): Link {
   let socket: WebSocket | undefined;
   let token: string | undefined;
   let tries = 0;
   let flips = 0;
-  let joinedAt = 0;
   let notBefore = 0;
   let told: Message | undefined;
   const later = newTimer();
@@ -85,9 +72,8 @@ export function openLink(
   const link: Mutable<Link> = {
     isReady: false,
     isInitiator: session.isInitiator,
-    isNew: false,
     pairing: undefined,
-    refusal: undefined,
+    isRefused: false,
     send(message) {
       const isOpen = socket?.readyState === 1;
       if (isOpen) socket?.send(JSON.stringify(message));
@@ -119,8 +105,8 @@ export function openLink(
 
   function dial(): void {
     drop();
-    link.refusal = told = undefined;
-    joinedAt = 0;
+    link.isRefused = false;
+    told = undefined;
     const mine = new WebSocket(url);
     socket = mine;
     mine.onopen = () =>
@@ -143,12 +129,11 @@ export function openLink(
     const { type } = message;
     if (type === "joined") {
       token = message.token;
-      joinedAt = Date.now();
       flips = 0;
-      link.isNew = message.opposite !== undefined;
     }
     if (type === "ready") {
       later();
+      tries = 0;
       link.isReady = true;
       link.pairing = message.pairing;
     }
@@ -161,30 +146,33 @@ export function openLink(
   }
 
   function redial(): void {
-    later(REDIAL_MS * (1 + Math.random() / 2), session.state === "connected" ? redial : dial);
+    later(REDIAL_MS * (1 + Math.random() / 2), () => {
+      tries = 0;
+      if (session.state === "connected") redial();
+      else dial();
+    });
   }
 
-  function ended(code: number, name: string): void {
-    if (joinedAt && Date.now() - joinedAt > WELL_MS) tries = 0;
+  function ended(code: number, reason: string): void {
     later();
     drop();
-    const { retry, retryAfterMs = 0 } = told?.code === name ? told : NOTHING;
+    const { retry, retryAfterMs = 0, message = "" } = told?.code === reason ? told : ({} as Partial<Message>);
+    const isExpired = code === 4502;
     // The seat is held, or was given to another. In the other one a ghost of this very client may sit.
     const isHeld = !role && (code === 4501 || ((code === 4500 || code === 4504) && flips++ < 1));
-    const isExpired = code === 4502;
     if (isHeld) {
       link.isInitiator = !link.isInitiator;
       token = undefined;
-    } else if (isExpired && session.state === "connected") {
-      return; // joined again when a restart of ICE needs it
-    } else if (!mayRetry(code, retry)) {
-      link.refusal = told ?? { ...NOTHING, code: `closed-${code}` };
-      refused();
-      return;
     }
-    const inMs = pause(tries++, retryAfterMs, (isHeld && tries < 2) || isExpired ? 0 : Math.random());
-    notBefore = retryAfterMs && Date.now() + inMs;
-    later(inMs, dial);
-    lost(inMs, name);
+    if (isHeld || mayRetry(code, retry)) {
+      if (isExpired && session.state === "connected") return; // joined again when a restart of ICE needs it
+      const inMs = pause(tries++, retryAfterMs, (isHeld && tries < 2) || isExpired ? 0 : Math.random());
+      notBefore = retryAfterMs && Date.now() + inMs;
+      later(inMs, dial);
+      lost(inMs, reason);
+    } else {
+      link.isRefused = true;
+      refused(reason || `closed-${code}`, message);
+    }
   }
 }

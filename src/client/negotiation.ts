@@ -2,9 +2,9 @@
  * The peer connection: perfect negotiation, restarts, candidates held until their description is there. Owns the
  * RTCPeerConnection and the first data channel. Knows no relay: it sends and takes descriptions and candidates.
  *
- * Descriptions carry, beside `type` and `sdp`, what SDP can't say for certain: `pc` numbers the sender's connection, so
- * that the other peer knows when a new one needs a new one; `n` numbers the description, and an answer has `re`, the
- * number of its offer. Peers that don't know these are told apart by the fingerprint of their certificate.
+ * A new connection of the other peer's is known by the fingerprint of its certificate, and needs a new one here.
+ * Descriptions carry, beside `type` and `sdp`, what SDP can't say for certain: `n` numbers the description, and an
+ * answer has `re`, the number of its offer.
  */
 import { newTimer } from "./tools.ts";
 import type { Connected, ConnectOptions, Mutable, Session } from "./types.ts";
@@ -16,23 +16,10 @@ const CLOSED_MS = 500;
 /** From one attempt to connect to the next, in ms; twice as long each time, up to the second. */
 const ATTEMPT_MS = 10_000;
 const MOST_MS = 60_000;
-/** So many candidates are held for a description that has not come. */
-const HELD = 200;
 
 export interface Description extends RTCSessionDescriptionInit {
-  readonly pc?: number;
   readonly n?: number;
   readonly re?: number | undefined;
-}
-
-/** What the negotiation asks of its session. */
-export interface Surroundings {
-  configuration(): RTCConfiguration;
-  tell(signal: { description: Description } | { candidate: RTCIceCandidateInit }): void;
-  /** Whether the other peer can be told anything now; where not, that is seen to. */
-  reach(): boolean;
-  up(connected: Connected): void;
-  down(): void;
 }
 
 export interface Negotiation {
@@ -46,8 +33,20 @@ export interface Negotiation {
   close(): void;
 }
 
-/** @param session where connection and channel are kept, and whose state says whether they can be used */
-export function newNegotiation(session: Mutable<Session>, options: ConnectOptions, o: Surroundings): Negotiation {
+/**
+ * @param session where connection and channel are kept, and whose state says whether they can be used
+ * @param tell sends to the other peer
+ * @param reach whether the other peer can be told anything now; where not, that is seen to
+ */
+export function newNegotiation(
+  session: Mutable<Session>,
+  options: ConnectOptions,
+  configuration: () => RTCConfiguration,
+  tell: (signal: { description: Description } | { candidate: RTCIceCandidateInit }) => void,
+  reach: () => boolean,
+  up: (connected: Connected) => void,
+  down: () => void,
+): Negotiation {
   let pc: RTCPeerConnection | undefined;
   let channel: RTCDataChannel | undefined;
   let making = false;
@@ -55,12 +54,10 @@ export function newNegotiation(session: Mutable<Session>, options: ConnectOption
   let isWanted = false;
   let attempts = 0;
   let count = 0;
-  let mine = 0;
   let pending = 0;
-  let theirs: number | string | undefined;
+  let theirs: string | undefined;
   let held: RTCIceCandidateInit[] = [];
   const later = newTimer();
-  const { extension } = options;
 
   return { begin, resume, take, mend, close: drop };
 
@@ -75,7 +72,7 @@ export function newNegotiation(session: Mutable<Session>, options: ConnectOption
   function resume(): void {
     if (isWanted) mend();
     else if (isUp()) return;
-    else if (pc?.signalingState === "have-local-offer") tell(pc);
+    else if (pc?.signalingState === "have-local-offer") describe(pc);
     else if (session.isInitiator) mend();
   }
 
@@ -86,7 +83,7 @@ export function newNegotiation(session: Mutable<Session>, options: ConnectOption
   function drop(): void {
     later();
     pc?.close();
-    pc = theirs = undefined;
+    session.connection = pc = theirs = undefined;
     adopt(undefined);
     making = isWanted = false;
   }
@@ -94,19 +91,17 @@ export function newNegotiation(session: Mutable<Session>, options: ConnectOption
   function fresh(): void {
     drop();
     again();
-    const made = new (options.RTCPeerConnection ?? RTCPeerConnection)(o.configuration());
+    const made = new (options.RTCPeerConnection ?? RTCPeerConnection)(configuration());
     session.connection = pc = made;
-    mine = ++count;
     const on = (type: string, act: (event: never) => void) =>
       made.addEventListener(type, (event) => made === pc && act(event as never));
     on("negotiationneeded", () => offer(false));
     on("connectionstatechange", changed);
     on("icecandidate", ({ candidate }: RTCPeerConnectionIceEvent) => {
-      if (candidate?.candidate) o.tell({ candidate });
+      if (candidate?.candidate) tell({ candidate });
     });
     on("datachannel", (event: RTCDataChannelEvent) => channel ?? adopt(event.channel));
     if (session.isInitiator) adopt(made.createDataChannel("whisper", options.channel));
-    extension?.setup(made, session.isInitiator);
     options.setup?.(made, session.isInitiator);
   }
 
@@ -124,14 +119,14 @@ export function newNegotiation(session: Mutable<Session>, options: ConnectOption
     if (isOpen && state === "connected") {
       later();
       attempts = 0;
-      if (!isUp()) o.up({ connection: pc, channel } as Connected);
+      if (!isUp()) up({ connection: pc, channel } as Connected);
     } else if (state === "failed" || (isUp() && !isOpen)) trouble(isOpen ? 0 : CLOSED_MS);
     else if (state === "disconnected") later(DISCONNECTED_MS, () => trouble(0));
   }
 
   function trouble(ms: number): void {
     later(ms, attempt);
-    if (isUp()) o.down();
+    if (isUp()) down();
   }
 
   /** The next attempt, should this one come to nothing. */
@@ -146,7 +141,7 @@ export function newNegotiation(session: Mutable<Session>, options: ConnectOption
   /** A restart of ICE first, then a new connection; the joiner waits for the initiator's. */
   function mend(): void {
     again();
-    isWanted = !o.reach();
+    isWanted = !reach();
     if (isWanted) return;
     if (
       session.isInitiator &&
@@ -164,12 +159,12 @@ export function newNegotiation(session: Mutable<Session>, options: ConnectOption
     making = true;
     try {
       if (isRestart) {
-        offering.setConfiguration?.(o.configuration());
+        offering.setConfiguration?.(configuration());
         // What is under way has failed, or nobody heard of it: it must not block this.
         if (offering.signalingState === "have-local-offer") await offering.setLocalDescription({ type: "rollback" });
         await offering.setLocalDescription(await offering.createOffer({ iceRestart: true }));
       } else await offering.setLocalDescription();
-      if (offering === pc) await tell(offering);
+      if (offering === pc) await describe(offering);
     } catch {
       // closed, or a turn of the state in between: the next attempt comes
     } finally {
@@ -177,17 +172,17 @@ export function newNegotiation(session: Mutable<Session>, options: ConnectOption
     }
   }
 
-  async function tell(telling: RTCPeerConnection, re?: number): Promise<void> {
+  async function describe(telling: RTCPeerConnection, re?: number): Promise<void> {
     const local = telling.localDescription;
     if (!local) return;
     const n = ++count;
     if (local.type === "offer") pending = n;
-    const description: Description = { type: local.type, sdp: local.sdp, pc: mine, n, re };
-    o.tell({ description: { ...(await extension?.sending(description)), ...description } });
+    const description: Description = { type: local.type, sdp: local.sdp, n, re };
+    tell({ description: { ...(await options.sending?.(description)), ...description } });
   }
 
   async function take(description: Description | undefined, candidate: RTCIceCandidateInit | null | undefined) {
-    if (candidate?.candidate) held = [...held, candidate].slice(-HELD);
+    if (candidate?.candidate) held.push(candidate);
     if (description) await apply(description);
     release();
   }
@@ -195,20 +190,20 @@ export function newNegotiation(session: Mutable<Session>, options: ConnectOption
   async function apply(description: Description): Promise<void> {
     const { type, sdp = "", n, re } = description;
     const isOffer = type === "offer";
-    const from = description.pc ?? /fingerprint:(.*)/.exec(sdp)?.[1];
+    const from = /fingerprint:(.*)/.exec(sdp)?.[1];
     if (isOffer && (!pc || (!session.isInitiator && theirs !== undefined && theirs !== from))) fresh();
     const taking = pc;
     if (!taking) return;
     const isFree = taking.signalingState === "stable";
     // Both offered at once: the initiator's stands, the joiner's is rolled back by the browser.
     if (isOffer ? session.isInitiator && (making || !isFree) : isFree || (re !== undefined && re !== pending)) return;
-    extension?.received(description);
+    options.received?.(description);
     await taking.setRemoteDescription({ type, sdp });
     theirs = from;
     release();
     if (!isOffer || taking !== pc) return;
     await taking.setLocalDescription();
-    if (taking === pc) await tell(taking, n);
+    if (taking === pc) await describe(taking, n);
   }
 
   /** Adds the candidates whose description is there. */

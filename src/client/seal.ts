@@ -11,8 +11,6 @@
  * another session, under another type, twice or late does not open. The count never starts again while the name A
  * lives, so no iv is used twice with one key.
  */
-import { SignalingError } from "./error.ts";
-
 /** OWASP's number for PBKDF2-SHA256; 0.2 s on a laptop, for every guess of a typed code. */
 const ROUNDS = 600_000;
 const SALT = "whisper-signaling/client/1";
@@ -26,6 +24,8 @@ export interface Sealed {
 export interface Seal {
   /** The name that the relay knows the session by. */
   readonly sessionCode: string;
+  /** Its first 12 bits as 3 hex digits: by them a balancer brings both peers to one node. */
+  readonly hint: string;
   exportKey(label: string, bits: number): Promise<Uint8Array<ArrayBuffer>>;
   /** Seals what is sent as `type` to `peer`. */
   seal(peer: string, type: string, value: unknown): Promise<Sealed>;
@@ -45,18 +45,12 @@ function bytesOf(text: string): Uint8Array<ArrayBuffer> {
 
 const bytes = async (buffer: Promise<ArrayBuffer>) => new Uint8Array(await buffer);
 
-/** SHA-256 of a text. */
-export function digest(text: string): Promise<Uint8Array<ArrayBuffer>> {
-  return bytes(crypto.subtle.digest("SHA-256", utf8(text)));
-}
-
 /**
  * @param code as people share it, normalised
  * @param me this page's name
  */
 export async function newSeal(code: string, me: string): Promise<Seal> {
   const { subtle } = crypto;
-  if (!subtle) throw new SignalingError("insecure-page", "Sealing needs a page that came over HTTPS.");
   const key = (raw: BufferSource, name: string, use: KeyUsage) => subtle.importKey("raw", raw, name, false, [use]);
   const stretched = { name: "PBKDF2", hash: "SHA-256", salt: utf8(SALT), iterations: ROUNDS };
   const bits = await subtle.deriveBits(stretched, await key(utf8(code), "PBKDF2", "deriveBits"), 256);
@@ -81,8 +75,10 @@ export async function newSeal(code: string, me: string): Promise<Seal> {
   /** The count of the last message that opened, by who sealed it. */
   const opened = new Map<string, number>();
 
+  const name = await derive("session code", 192);
   return {
-    sessionCode: base64url(await derive("session code", 192)),
+    sessionCode: base64url(name),
+    hint: (0x1000 | (new DataView(name.buffer).getUint16(0) >> 4)).toString(16).slice(1),
     exportKey: (label, bits) => derive(`export ${label}`, bits),
     async seal(peer, type, value) {
       const iv = new Uint8Array(12);

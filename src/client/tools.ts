@@ -1,14 +1,11 @@
 /** The two small things that more than one file here needs. */
 
-/** A timer can't be set further ahead, in ms. */
-const MOST_MS = 2 ** 31 - 1;
-
 /** One timer. Setting it unsets what it was set to; without an act, or with an infinite time, that is all. */
 export function newTimer(): (ms?: number, act?: () => void) => void {
   let timer: ReturnType<typeof setTimeout> | undefined;
   return (ms = 0, act) => {
     clearTimeout(timer);
-    if (act && ms <= MOST_MS) timer = setTimeout(act, ms);
+    if (act && ms < Infinity) timer = setTimeout(act, ms);
   };
 }
 

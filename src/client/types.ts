@@ -8,16 +8,6 @@ export type Signal =
   | { readonly candidate: RTCIceCandidateInit | null }
   | { readonly data: unknown };
 
-/** Looks at the descriptions on their way, and at each new connection: how whisper-signaling/words hooks itself in. */
-export interface Extension {
-  /** Called with each new connection before its first offer or answer. */
-  setup(connection: RTCPeerConnection, isInitiator: boolean): void;
-  /** What to add to a description before it is sent, as members beside `type` and `sdp`. */
-  sending(description: RTCSessionDescriptionInit): Promise<object>;
-  /** A description that came, before it is applied. */
-  received(description: RTCSessionDescriptionInit): void;
-}
-
 export interface ConnectOptions {
   /** The relay, or several: the peers then meet on the one that their code ranks first. */
   readonly url: string | readonly string[];
@@ -37,7 +27,10 @@ export interface ConnectOptions {
   readonly channel?: RTCDataChannelInit;
   /** Called with each new RTCPeerConnection before its first offer or answer: add tracks and listeners here. */
   readonly setup?: (connection: RTCPeerConnection, isInitiator: boolean) => void;
-  readonly extension?: Extension;
+  /** What to add to a description before it is sent, as members beside `type` and `sdp`: see whisper-signaling/words. */
+  readonly sending?: (description: RTCSessionDescriptionInit) => Promise<object>;
+  /** Called with each description that came, before it is applied. */
+  readonly received?: (description: RTCSessionDescriptionInit) => void;
   /** How long to be alone before it fails with no-peer or no-relay, in ms. Infinity waits for ever. */
   readonly waitMs?: number;
   /** How long two peers who have met may take for their first connection, in ms, before it fails. */
@@ -54,13 +47,11 @@ export interface ConnectOptions {
 /** Why a session failed; or the name of the relay's error, docs/PROTOCOL.md. */
 export type Reason =
   | "bad-code"
-  | "insecure-page"
-  | "no-webrtc"
+  | "unsupported"
   | "no-relay"
   | "no-peer"
   | "no-answer"
   | "no-path"
-  | "not-sealed"
   | "closed"
   | (string & {});
 
@@ -110,8 +101,6 @@ export interface Path {
 export interface Session extends EventTarget, AsyncDisposable {
   /** To be told to the other: in the #fragment of a link, in a QR code, or typed. */
   readonly code: string;
-  /** This page's address with the code in its #fragment; undefined where there is no page. */
-  readonly link: string | undefined;
   readonly state: State;
   readonly isInitiator: boolean;
   readonly connection: RTCPeerConnection | undefined;

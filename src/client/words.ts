@@ -10,19 +10,19 @@
  * Without the commitment a relay in the middle would search for nonces until its two sets of words agree: 32 bits,
  * which is a minute. With it, it has one guess in four thousand million for each attempt, and a wrong guess is seen.
  */
-import type { Extension } from "./types.ts";
+import type { ConnectOptions } from "./types.ts";
 import { WORDS } from "./wordlist.ts";
 
 /** The stream of the channel that opens the commitment; data channels that browsers number begin far below. */
 const STREAM = 1_000;
 const NONCE_BYTES = 16;
 
-export interface Words extends Extension {
+export interface Words extends Required<Pick<ConnectOptions, "setup" | "sending" | "received">> {
   /** Four words for the present connection, once it is open. Rejects where the commitment does not hold. */
   words(): Promise<string[]>;
 }
 
-/** Makes the words for one session: give it to `connect` as `extension`, and show `words()` when it is connected. */
+/** Makes the words for one session: give it to `connect` among the options, `{ ...words }`, and show `words()` when it is connected. */
 export function newWords(): Words {
   let round = newRound();
   let isUsed = false;
@@ -89,11 +89,14 @@ function newRound(): Round {
 
 async function finish(
   round: Round,
-  { localDescription, remoteDescription }: RTCPeerConnection,
+  connection: RTCPeerConnection,
   initiator: Uint8Array<ArrayBuffer>,
   joiner: Uint8Array<ArrayBuffer>,
 ): Promise<void> {
-  const prints = [fingerprint(localDescription), fingerprint(remoteDescription)];
+  // A channel may open while the answer is still being applied: then it can't be read yet.
+  while (connection.signalingState !== "stable")
+    await new Promise((resolve) => connection.addEventListener("signalingstatechange", resolve, { once: true }));
+  const prints = [fingerprint(connection.localDescription), fingerprint(connection.remoteDescription)];
   if (!round.isInitiator) prints.reverse();
   const hashed = await hash("words", initiator, joiner, new TextEncoder().encode(prints.join("\n")));
   round.resolve(Array.from(hashed.subarray(0, 4), (byte) => WORDS[byte] ?? ""));

@@ -11,12 +11,12 @@ import { BUILT, begin, openPage, startSite } from "./pages.ts";
 
 setDefaultTimeout(3 * PATIENCE_MS);
 
-/** What all of the default may weigh, in bytes of gzip. */
-const LIMIT_BYTES = 4_096;
+/** What all of the default may weigh, in bytes of gzip: docs/CLIENT.md says so. */
+const LIMIT_BYTES = 4_800;
 
 const built = (name: string) => resolve(ROOT, "dist", name);
 
-test("all of the default weighs at most 4 KB", async () => {
+test("all of the default weighs no more than its document says", async () => {
   expect(gzipSync(await Bun.file(built("client.js")).bytes(), { level: 9 }).length).toBeLessThanOrEqual(LIMIT_BYTES);
 });
 

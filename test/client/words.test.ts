@@ -39,7 +39,7 @@ describe.skipIf(!hasChromium() && !process.env["CI"])("two pages that compare wo
     page.run(`
       page.reset();
       page.compared = page.words.newWords();
-      page.begin({ url: "${relay.url}", code: "${code}", role: "${role}", sealed: false, extension: page.compared });
+      page.begin({ url: "${relay.url}", code: "${code}", role: "${role}", sealed: false, ...page.compared });
     `);
   const wordsOf = (page: BrowserPeer) => page.run("page.compared.words().catch(({ message }) => message)");
 
@@ -61,18 +61,18 @@ describe.skipIf(!hasChromium() && !process.env["CI"])("two pages that compare wo
       const held = () => { const one = {}; one.promise = new Promise((resolve) => { one.resolve = resolve; }); return one; };
       const [commitment, nonce, opening] = [held(), held(), held()];
       const words = (connection, act) => act(connection.createDataChannel("words", { negotiated: true, id: 1000 }));
-      page.begin({ url: "${relay.url}", code: "${left}", role: "joiner", sealed: false, extension: {
+      page.begin({ url: "${relay.url}", code: "${left}", role: "joiner", sealed: false, 
         setup: (connection) => words(connection, (channel) => { channel.onmessage = ({ data }) => opening.resolve(data); }),
         received: ({ commitment: value }) => commitment.resolve(value),
         sending: async () => ({ nonce: await nonce.promise }),
-      }});
-      page.begin({ url: "${relay.url}", code: "${right}", role: "initiator", sealed: false, extension: {
+      });
+      page.begin({ url: "${relay.url}", code: "${right}", role: "initiator", sealed: false, 
         setup: (connection) => words(connection, (channel) => {
           channel.onopen = async () => channel.send(await opening.promise);
         }),
         received: ({ nonce: value }) => nonce.resolve(value),
         sending: async () => ({ commitment: await commitment.promise }),
-      }});
+      });
     `);
     await begin(alice, left, "initiator");
     await begin(bob, right, "joiner");
@@ -86,14 +86,14 @@ describe.skipIf(!hasChromium() && !process.env["CI"])("two pages that compare wo
     const code = newCode();
     await mallory.run(`
       page.reset();
-      page.begin({ url: "${relay.url}", code: "${code}", role: "initiator", sealed: false, extension: {
+      page.begin({ url: "${relay.url}", code: "${code}", role: "initiator", sealed: false, 
         setup(connection) {
           const channel = connection.createDataChannel("words", { negotiated: true, id: 1000 });
           channel.onopen = () => channel.send(new Uint8Array(16));
         },
         received() {},
         sending: async () => ({ commitment: "0".repeat(64) }),
-      }});
+      });
     `);
     await begin(bob, code, "joiner");
     expect(await wordsOf(bob)).toBe("The commitment does not hold.");
