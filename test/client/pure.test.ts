@@ -1,8 +1,10 @@
 /** Codes as people type them, and when a lost socket comes back. */
 import { describe, expect, test } from "bun:test";
+import { resolve } from "node:path";
 import { mayRetry, pause } from "../../src/client/backoff.ts";
 import { newCode, normaliseCode } from "../../src/client/code.ts";
 import { ERRORS } from "../../src/core/protocol.ts";
+import { ROOT } from "../support/relays/relay.ts";
 
 describe("a code", () => {
   test("for a link has 26 characters, one to type 12 in groups of four; no two are alike", () => {
@@ -69,3 +71,15 @@ function caught(act: () => unknown): unknown {
     return error;
   }
 }
+
+test("every reason that a session may fail for has an action in the docs", async () => {
+  const docs = await Bun.file(resolve(ROOT, "docs/CLIENT.md")).text();
+  const table = docs.slice(docs.indexOf("<!-- reasons:"), docs.indexOf("<!-- /reasons"));
+  const listed = [...table.matchAll(/^\| `([\w-]+)` \|/gm)].map(([, reason]) => reason);
+  const types = await Bun.file(resolve(ROOT, "src/client/types.ts")).text();
+  const own = [...types.slice(types.indexOf("export type Reason")).matchAll(/^ {2}\| "([\w-]+)"$/gm)];
+  const refused = Object.entries(ERRORS).filter(([, { close }]) => close !== null && !mayRetry(close, undefined));
+  expect(listed.toSorted()).toEqual(
+    [...own.map(([, reason]) => reason ?? ""), ...refused.map(([name]) => name)].toSorted(),
+  );
+});
