@@ -234,7 +234,8 @@ export function connect(options: ConnectOptions): Session {
       else newcomer = () => meet(link, id);
     } else if (id !== peer || state !== "ready" || links.filter(ready).length < 2) {
       peer = id;
-      session.isInitiator = id === undefined ? link.isInitiator : me > id;
+      // On the plain wire the seat says it; a sealed pair may sit crosswise on two relays, and goes by its names.
+      session.isInitiator = seal && id ? me > id : link.isInitiator;
       const ms = wasConnected || isOwn ? Infinity : connectMs;
       within(ms, late);
       nearlyLate = Date.now() + ms * 0.8;

@@ -44,12 +44,12 @@ describe("a code", () => {
 });
 
 describe("a lost socket", () => {
-  test.each(Object.entries(ERRORS).flatMap(([name, { close }]) => (close === null ? [] : [[name, close] as const])))(
-    "closed for %s (%i) comes back as the protocol says",
-    (name, close) => {
-      const again = close < 4500 && name !== "too-large";
-      expect(mayRetry(close, undefined)).toBe(again || name === "session-expired" || name === "join-timeout");
-    },
+  test.each(
+    Object.entries(ERRORS).flatMap(([name, { close, retry }]) =>
+      close === null ? [] : [[name, close, retry] as const],
+    ),
+  )("closed for %s (%i) comes back as the relay would say: %p", (_, close, retry) =>
+    expect(mayRetry(close, undefined)).toBe(retry),
   );
 
   test("without a code comes back; and what the relay says of it counts more than any code", () => {
