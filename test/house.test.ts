@@ -18,6 +18,7 @@ const ARROWS: Record<string, readonly string[]> = {
   web: ["core"],
   program: ["core", "lockdown", "web"],
   load: ["core", "lockdown", "program"],
+  client: ["core"], // its types alone, see below
   "": ["core", "lockdown", "web", "program"],
 };
 /** What a reviewer reads: every physical line of the core and of all that it imports, types too. */
@@ -94,6 +95,11 @@ describe("architecture", () => {
     expect(SOURCES.filter((path) => closureOf(importsOf(path)).has(path))).toEqual([]);
   });
 
+  test("the browsers' library takes nothing of the relay but types", () => {
+    const lines = list("src/client/*.ts").flatMap((path) => read(path).match(/^.*\bfrom "\.\..*$/gm) ?? []);
+    expect(lines.filter((line) => !/^(import|export) type /.test(line))).toEqual([]);
+  });
+
   test("only the front door touches the process", () => {
     const touching = SOURCES.filter((path) =>
       /\bprocess\b\s*[.[]|console\./.test(read(path).replace(/\/\*.*?\*\//gs, "")),
@@ -127,6 +133,8 @@ describe("architecture", () => {
       "license",
       "private",
       "type",
+      "exports",
+      "files",
     ];
     expect(Object.keys(packageJson).sort()).toEqual(allowed.sort());
     for (const version of Object.values(packageJson.devDependencies)) expect(version).toMatch(/^\d+\.\d+\.\d+$/);

@@ -1,0 +1,18 @@
+/** The two small things that more than one file here needs. */
+
+/** One timer. Setting it unsets what it was set to; without an act, or with an infinite time, that is all. */
+export function newTimer(): (ms?: number, act?: () => void) => void {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  return (ms = 0, act) => {
+    clearTimeout(timer);
+    if (act && ms < Infinity) timer = setTimeout(act, ms);
+  };
+}
+
+/** Does one after the other. What can't be done doesn't hold up what comes after it. */
+export function newQueue(): (act: () => unknown) => void {
+  let last: Promise<unknown> = Promise.resolve();
+  return (act) => {
+    last = last.then(act).catch(() => {});
+  };
+}

@@ -1,0 +1,21 @@
+/** 256 words that most people can spell, each known by its first four letters. Owns the list; changing it breaks who compares. */
+export const WORDS: readonly string[] = `
+acid acorn actor agent alarm album alley amber anchor angel ankle apple apron arch arena armor arrow atlas attic
+autumn badge bagel bamboo banjo basil basket beach beard beaver bench berry bicycle bishop blanket blossom bonus
+border bottle bracket bread brick bridge broom bucket buffalo butter cabin cactus camel canal candle canyon captain
+carbon carpet castle cedar cement chalk cherry chimney circus cloud clover cobra coffee comet copper coral cotton
+cousin cradle crayon cricket crown crystal curtain cymbal daisy dancer delta denim desert diamond dinner doctor
+dolphin domino donkey dragon drum eagle earth easel echo eclipse elbow elephant engine evening fabric falcon farmer
+feather fence fiddle finger flag flute forest fossil fountain fox galaxy garden garlic ginger giraffe glacier glove
+goblet gold grape gravel guitar hammer harbor hazel helmet hermit honey horizon hotel hunter igloo insect island
+ivory jacket jaguar jelly jewel jigsaw jungle kettle kidney kitchen kiwi ladder lagoon lantern laundry lemon leopard
+lettuce library lily lizard lobster locket magnet mango maple marble meadow melon meteor mirror monkey motor muffin
+museum napkin nectar needle nickel noodle nutmeg oasis ocean olive onion orbit orchid otter oven oyster paddle
+palace panda parrot pebble pencil pepper piano pigeon pillow pirate planet plum pocket polar pony potato pumpkin
+puzzle quartz rabbit radar radio raven ribbon river robin rocket saddle salmon sandal scarf school season shadow
+silver sister sketch spider spoon stable summer sunset tailor teapot temple thunder tiger tomato tractor tulip
+turtle umbrella unicorn valley vanilla velvet violin volcano wagon walnut whale willow window winter wizard yogurt
+zebra zipper
+`
+  .trim()
+  .split(/\s+/);

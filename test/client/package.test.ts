@@ -1,0 +1,80 @@
+/** The built files: how small they are, what they touch, and that a peer in Node.js meets one in a browser. */
+import { expect, setDefaultTimeout, test } from "bun:test";
+import { resolve } from "node:path";
+import { gzipSync } from "node:zlib";
+import packageJson from "../../package.json" with { type: "json" };
+import { newCode } from "../../src/client/client.ts";
+import { hasChromium, launchChromium, PATIENCE_MS } from "../support/machines/chromium.ts";
+import { newFolder } from "../support/machines/folder.ts";
+import { Output, ROOT, run, spawnRelay } from "../support/relays/relay.ts";
+import { BUILT, begin, openPage, startSite } from "./pages.ts";
+
+setDefaultTimeout(3 * PATIENCE_MS);
+
+/** What all of the default may weigh, in bytes of gzip: docs/CLIENT.md says so. */
+const LIMIT_BYTES = 4_800;
+
+const built = (name: string) => resolve(ROOT, "dist", name);
+
+test("all of the default weighs no more than its document says", async () => {
+  expect(gzipSync(await Bun.file(built("client.js")).bytes(), { level: 9 }).length).toBeLessThanOrEqual(LIMIT_BYTES);
+});
+
+test("a file imports nothing, and touches nothing global when it is imported", async () => {
+  // Every global but the language's own is a trap. What is read only within a function is not touched by the import.
+  const traps = `
+    const touched = [];
+    for (const name of ["window", "document", "location", "navigator", "crypto", "WebSocket", "RTCPeerConnection",
+      "EventTarget", "CustomEvent", "AbortController", "TextEncoder", "TextDecoder", "addEventListener", "setTimeout",
+      "localStorage", "sessionStorage", "fetch", "URL", "btoa", "atob"])
+      Object.defineProperty(globalThis, name, { configurable: true, get: () => void touched.push(name) });
+  `;
+  for (const name of BUILT) {
+    const text = await Bun.file(built(name)).text();
+    expect(text).not.toMatch(/\bimport\b/);
+    const folder = await newFolder();
+    const file = await folder.write(
+      "module.mjs",
+      `${traps}\n${text.replace(/export\{[^}]*\};?\s*$/, "")}\nglobalThis.touched = touched;`,
+    );
+    const main = await folder.write(
+      "main.mjs",
+      `await import(${JSON.stringify(file)}); process.stdout.write(JSON.stringify(touched));`,
+    );
+    expect([name, await run(["node", main])]).toEqual([name, { exitCode: 0, stdout: "[]", stderr: "" }]);
+    await folder[Symbol.asyncDispose]();
+  }
+});
+
+test("every file that the package names is there, with its types", async () => {
+  const named = Object.values(packageJson.exports).flatMap((entry) => Object.values(entry));
+  expect(named.length).toBe(2 * BUILT.length);
+  for (const path of named) expect([path, await Bun.file(resolve(ROOT, path)).exists()]).toEqual([path, true]);
+});
+
+test.skipIf(!hasChromium() && !process.env["CI"])(
+  "a peer in Node.js, with werift, talks with one in Chromium",
+  async () => {
+    await using relay = await spawnRelay("source");
+    const site = startSite();
+    const browser = await launchChromium();
+    const alice = await openPage(browser, site);
+    const code = newCode();
+    const node = Bun.spawn(
+      ["node", "--experimental-websocket", resolve(import.meta.dir, "node-peer.mjs"), relay.url, code],
+      { stdin: "ignore", stdout: "pipe", stderr: "pipe" },
+    );
+    try {
+      await begin(alice, { url: relay.url, code });
+      await alice.until("page.isConnected()");
+      expect(await new Output(node.stdout).firstLine()).toBe("connected\n");
+      await alice.run('page.say("hello node")');
+      await alice.until('page.heard.includes("back: hello node")');
+    } finally {
+      node.kill("SIGKILL");
+      await node.exited;
+      await browser.close();
+      await site.stop(true);
+    }
+  },
+);
