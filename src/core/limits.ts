@@ -53,7 +53,7 @@ export class Bucket {
 
   /** For how many ms the bucket is overdrawn; 0 or less where it is not. */
   overdrawnMs(fullAt: number, now: number): number {
-    return fullAt - now - this.#burstMs;
+    return Math.round((fullAt - now - this.#burstMs) * 1_000) / 1_000; // sums of fractions are off by less than that
   }
 }
 

@@ -1,8 +1,10 @@
 /** Buckets, and what each address has of them. */
+
 import { describe, expect, test } from "bun:test";
 import { parseAddress } from "../../src/core/addresses.ts";
 import { AddressTable, Bucket, EXEMPT, type Limits } from "../../src/core/limits.ts";
 import { readConfig } from "../../src/program/config.ts";
+import { Random } from "../support/machines/random.ts";
 
 const address = (text: string) => parseAddress(text) ?? [];
 
@@ -17,6 +19,17 @@ describe("a bucket", () => {
     }
     return { given, fullAt };
   }
+
+  test("gives the whole of its burst at any time, also where times are fractions", () => {
+    const random = new Random(1);
+    for (const [perSecond, burst] of [
+      [20, 1],
+      [30, 120],
+      [7, 3],
+    ] as const)
+      for (let trial = 0; trial < 1_000; trial++)
+        expect(give(new Bucket(perSecond, burst), 0, random.below(1e9) / 997, burst + 1).given).toBe(burst);
+  });
 
   test("gives its burst and then what comes back, and says when", () => {
     const bucket = new Bucket(20, 100);
