@@ -10,7 +10,7 @@ import { Client, expectUndisturbed, newCode, newPair } from "../support/peers/cl
 import { PeerProcess } from "../support/peers/peers.ts";
 import { type RunningRelay, spawnRelay } from "../support/relays/relay.ts";
 
-/** Peers that freeze at once, so that every place on the relay's wheel of pings has a chance. */
+/** Peers that freeze at once, so that every slot in which the relay pings has a chance. */
 const FROZEN = 20;
 const hasNetworks = await Network.isPossible();
 
