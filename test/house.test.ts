@@ -29,6 +29,22 @@ const ARROWS: Record<string, readonly string[]> = {
 const CORE_LINES = 1_450;
 const LINES_OF_A_FILE = 400;
 
+/** Rooms that hold names, tables or one part of another room, and the files of tests that try them with it. */
+const TRIED_ELSEWHERE: Record<string, string> = {
+  "core/clock": "contract/suite/bystanders",
+  "core/events": "program/metrics",
+  "core/peer": "core/admission",
+  "lockdown/allowed": "lockdown/filter",
+  "lockdown/libc": "lockdown/sandbox",
+  "lockdown/refused": "lockdown/filter",
+  "lockdown/syscalls": "lockdown/filter",
+  "program/hosts": "program/check",
+  "program/kernel-file": "program/resources",
+  "program/nftables": "ops/nftables",
+  "program/wrappers": "program/signals",
+  "web/page": "program/tls-browser",
+};
+
 const read = (path: string) => readFileSync(resolve(ROOT, path), "utf8");
 const lines = (path: string) => read(path).trimEnd().split("\n").length;
 const list = (pattern: string) => [...new Bun.Glob(pattern).scanSync({ cwd: ROOT, dot: true })].sort();
@@ -102,6 +118,13 @@ describe("architecture", () => {
   test("the browsers' library takes nothing of the relay but types", () => {
     const lines = list("src/client/*.ts").flatMap((path) => read(path).match(/^.*\bfrom "\.\..*$/gm) ?? []);
     expect(lines.filter((line) => !/^(import|export) type /.test(line))).toEqual([]);
+  });
+
+  test("every room has a file of tests of its name, or says where it is tried", () => {
+    const rooms = SOURCES.map((path) => /^src\/((?:core|lockdown|program|web)\/[\w-]+)\.ts$/.exec(path)?.[1] ?? "");
+    const without = rooms.filter((room) => room !== "" && !TITLES.has(room));
+    expect(without).toEqual(Object.keys(TRIED_ELSEWHERE).sort());
+    expect(Object.values(TRIED_ELSEWHERE).filter((file) => !TITLES.has(file))).toEqual([]);
   });
 
   test("only the front door touches the process", () => {
