@@ -3,8 +3,12 @@ import { describe, expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, relative, resolve } from "node:path";
 import packageJson from "../package.json" with { type: "json" };
-import { ERRORS } from "../src/core/protocol.ts";
-import { OPTIONS } from "../src/program/config.ts";
+import { HEARD_MS, PROBE_MS } from "../src/core/admission.ts";
+import { MAX_DEPTH, MAX_PIECES } from "../src/core/json.ts";
+import { GRACE_MS } from "../src/core/liveness.ts";
+import * as wire from "../src/core/protocol.ts";
+import { LEAST_WAIT_MS, READ_LIMIT_FACTOR } from "../src/core/relay.ts";
+import { OPTIONS, readConfig } from "../src/program/config.ts";
 import { environmentName } from "../src/program/environment.ts";
 import { ROOT } from "./support/relays/relay.ts";
 
@@ -24,6 +28,22 @@ const ARROWS: Record<string, readonly string[]> = {
 /** What a reviewer reads: every physical line of the core and of all that it imports, types too. */
 const CORE_LINES = 1_450;
 const LINES_OF_A_FILE = 400;
+
+/** Rooms that hold names, tables or one part of another room, and the files of tests that try them with it. */
+const TRIED_ELSEWHERE: Record<string, string> = {
+  "core/clock": "contract/suite/bystanders",
+  "core/events": "program/metrics",
+  "core/peer": "core/admission",
+  "lockdown/allowed": "lockdown/filter",
+  "lockdown/libc": "lockdown/sandbox",
+  "lockdown/refused": "lockdown/filter",
+  "lockdown/syscalls": "lockdown/filter",
+  "program/hosts": "program/check",
+  "program/kernel-file": "program/resources",
+  "program/nftables": "ops/nftables",
+  "program/wrappers": "program/signals",
+  "web/page": "program/tls-browser",
+};
 
 const read = (path: string) => readFileSync(resolve(ROOT, path), "utf8");
 const lines = (path: string) => read(path).trimEnd().split("\n").length;
@@ -100,6 +120,13 @@ describe("architecture", () => {
     expect(lines.filter((line) => !/^(import|export) type /.test(line))).toEqual([]);
   });
 
+  test("every room has a file of tests of its name, or says where it is tried", () => {
+    const rooms = SOURCES.map((path) => /^src\/((?:core|lockdown|program|web)\/[\w-]+)\.ts$/.exec(path)?.[1] ?? "");
+    const without = rooms.filter((room) => room !== "" && !TITLES.has(room));
+    expect(without).toEqual(Object.keys(TRIED_ELSEWHERE).sort());
+    expect(Object.values(TRIED_ELSEWHERE).filter((file) => !TITLES.has(file))).toEqual([]);
+  });
+
   test("only the front door touches the process", () => {
     const touching = SOURCES.filter((path) =>
       /\bprocess\b\s*[.[]|console\./.test(read(path).replace(/\/\*.*?\*\//gs, "")),
@@ -165,7 +192,37 @@ describe("each fact in one place", () => {
       Number.parseInt(close ?? "", 10) || null,
       retry === "yes",
     ]);
-    expect(rows).toEqual(Object.entries(ERRORS).map(([name, { close, retry }]) => [name, close, retry]));
+    expect(rows).toEqual(Object.entries(wire.ERRORS).map(([name, { close, retry }]) => [name, close, retry]));
+  });
+
+  test("each number of the protocol is the default or the constant that it is marked as", () => {
+    const { FORGIVEN_BAD_MESSAGES } = wire;
+    const { maxMessageBytes, sessionTtlMs } = readConfig([], {});
+    const constants: Record<string, number> = {
+      ...{ HEARD_MS, PROBE_MS, GRACE_MS, MAX_DEPTH, MAX_PIECES, LEAST_WAIT_MS, FORGIVEN_BAD_MESSAGES },
+      CLOSING_BAD_MESSAGE: FORGIVEN_BAD_MESSAGES + 1,
+      READ_LIMIT: maxMessageBytes * READ_LIMIT_FACTOR,
+    };
+    const units: Record<string, number> = { second: 1_000, minute: 60_000, KiB: 1_024, MiB: 1_048_576 };
+    const words: Record<string, number> = { Five: 5, sixth: 6 };
+    const defaults = Object.entries(readConfig([], {}));
+    const names = Object.entries(OPTIONS).map(([key, { flag }]) => [flag.slice(2), key] as const);
+    const meant = (name: string) =>
+      constants[name] ?? defaults.find(([key]) => key === names.find(([flag]) => flag === name)?.[1])?.[1];
+    const text = read("docs/PROTOCOL.md");
+    const marked = /([\d,]+|\w+)(?: (second|minute|KiB|MiB)s?)?<!-- ([\w-]+) -->/g;
+    const marks = [...text.matchAll(marked)].map(([said, number = "", unit = "", name = ""]) => ({
+      said,
+      is: (words[number] ?? Number(number.replaceAll(",", ""))) * (units[unit] ?? 1),
+      shouldBe: meant(name),
+    }));
+    expect(marks.filter(({ is, shouldBe }) => is !== shouldBe)).toEqual([]);
+    expect(marks.length).toBe(text.match(/\S<!-- /g)?.length ?? 0);
+    expect(text).toContain(`"expiresInMs":${sessionTtlMs}`);
+    const unmarked = text
+      .replaceAll(marked, "")
+      .match(/\d[\d,]* (?:seconds?|minutes?|KiB|MiB|messages|a second|deep)/g);
+    expect(unmarked).toEqual(["5 seconds"]); // after which an idle session is gone at the latest: a promise, no setting
   });
 
   test("every promise names tests that there are", () => {
@@ -215,6 +272,6 @@ describe("each fact in one place", () => {
 
   test("every option and every error is in the docs by its name", () => {
     for (const { flag } of Object.values(OPTIONS)) expect(read("README.md")).toContain(`\`${flag}\``);
-    for (const name of Object.keys(ERRORS)) expect(read("docs/PROTOCOL.md")).toContain(`| \`${name}\` |`);
+    for (const name of Object.keys(wire.ERRORS)) expect(read("docs/PROTOCOL.md")).toContain(`| \`${name}\` |`);
   });
 });

@@ -135,7 +135,7 @@ test("a frame over the limit is refused by its head, before its bytes have come"
 
 test.each([
   ["with Connection: close it is the last", { Connection: "close" }, 1],
-  ["without, all are answered at a stroke", {}, 50],
+  ["without, all are answered together", {}, 50],
 ])("of requests in a row each gets an answer: %s", async (_how, headers, answered) => {
   let asked = 0;
   server = Bun.serve({

@@ -189,7 +189,7 @@ function probe(turn: Turn, holder: Peer, peer: Peer, join: JoinMessage) {
   holder.newcomers.push(peer);
 }
 
-/** Ends the probe of a holder, however it went: who still waits joins as anyone does, and the ladder decides. */
+/** Ends the probe of a holder, however it went. Whoever still waits for its seat joins anew, and `admit` decides. */
 function settle(turn: Turn, holder: Peer) {
   const newcomers = holder.newcomers ?? [];
   holder.newcomers = null;

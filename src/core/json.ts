@@ -4,10 +4,10 @@
  */
 
 /** A payload nests once (an offer holds strings); what nests deeper than this is an attack on a parser. */
-const MAX_DEPTH = 8;
+export const MAX_DEPTH = 8;
 /** Characters outside of strings, strings, and quotes in them. 64 KiB of small things cost a parser 12 ms; a description
  * has 40 of them, a hundred candidates in one message 1,800. */
-const MAX_PIECES = 2_048;
+export const MAX_PIECES = 2_048;
 
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);

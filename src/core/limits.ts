@@ -36,7 +36,7 @@ export interface Limits {
   readonly origins: readonly Origin[];
 }
 
-/** A token bucket: `burst` tokens, of which `perSecond` come back. */
+/** A token bucket, kept as GCRA keeps it, by one time alone: `burst` tokens, of which `perSecond` come back. */
 export class Bucket {
   readonly #tokenMs: number;
   readonly #burstMs: number;

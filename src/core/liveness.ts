@@ -9,8 +9,11 @@ export interface Pulse {
   readonly slot: number;
 }
 
-/** A peer is gone when nothing came from it for two rounds of pings and so many turns more. */
-export const GRACE_TURNS = 5;
+/** How long a turn is. */
+export const TURN_MS = 1_000;
+/** A peer is gone when nothing came from it for two rounds of pings and so long besides: its answer may be under way. */
+export const GRACE_MS = 5_000;
+export const GRACE_TURNS = GRACE_MS / TURN_MS;
 
 /**
  * @param round how many turns lie between two pings of one peer

@@ -7,25 +7,24 @@ import { type Effect, type Event, opposite, type Seat, State, step } from "./adm
 import type { Clock } from "./clock.ts";
 import type { Events, Status } from "./events.ts";
 import { AddressTable, Bucket, EXEMPT, type Limits } from "./limits.ts";
-import { judge } from "./liveness.ts";
+import { judge, TURN_MS } from "./liveness.ts";
 import { Peer, type Socket } from "./peer.ts";
 import * as wire from "./protocol.ts";
 import { HEADERS, spread, UpgradePolicy } from "./upgrades.ts";
 
 export type Relay = ReturnType<typeof startRelay>;
 
-const SWEEP_MS = 1_000;
 /** The self-check has looked at every session after so many sweeps, whatever happens meanwhile. */
 const CHECK_SWEEPS = 60;
 /** A message up to this multiple of the limit is read, to tell its sender why; so much may be unfinished, too. */
-const READ_LIMIT_FACTOR = 17 / 16;
+export const READ_LIMIT_FACTOR = 17 / 16;
 /** So long the last close frames have to be read, before the connections under them are cut. */
 const LINGER_MS = 250;
 /** What an abuse costs of an address's tokens for new connections, so that coming back does not wash it off. */
 const ABUSE_TOKENS = 10;
 
 /** Who was too fast is asked to wait at least so long: a loop of tries costs both ends more than the wait. */
-const LEAST_WAIT_MS = 1_000;
+export const LEAST_WAIT_MS = 1_000;
 
 /** Where a relay listens. */
 export interface Listener {
@@ -69,7 +68,7 @@ export function startRelay(config: Listener & Limits, dependencies: Dependencies
   const addresses = new AddressTable(config, crypto.getRandomValues(new Uint32Array(1))[0] ?? 0);
   const state = new State(config, addresses, directory !== undefined);
   const upgrades = new UpgradePolicy(config, addresses, events, warn, isShort);
-  const pingSweeps = Math.ceil(config.pingIntervalMs / SWEEP_MS);
+  const pingSweeps = Math.ceil(config.pingIntervalMs / TURN_MS);
   const bucket = new Bucket(config.messageRate, config.messageBurst);
   let isDegraded = false;
   let sweeps = 0;
@@ -130,7 +129,7 @@ export function startRelay(config: Listener & Limits, dependencies: Dependencies
     },
   });
   const { port = config.port } = server;
-  const stopSweeping = clock.every(SWEEP_MS, sweep);
+  const stopSweeping = clock.every(TURN_MS, sweep);
 
   function status(): Status {
     if (state.isDraining) return "draining";

@@ -17,7 +17,7 @@ const WARNINGS = {
   nameless: "a trusted proxy sends no X-Forwarded-For that can be read, so that all its clients count as one",
   exempt: "addresses in --exempt have more connections than --max-per-address: name none that forwards for others",
 };
-/** Of every answer that is no upgrade. An open connection would be a file, and all sent on it be answered at a stroke. */
+/** Of every answer that is no upgrade. An open connection would be a file, and all sent on it be answered together. */
 export const HEADERS = { "Access-Control-Allow-Origin": "*", "Cache-Control": "no-store", Connection: "close" };
 
 /** A wait in ms that is not the same for everyone. */

@@ -2,6 +2,8 @@
  * The relay's options, in one table: flag, default, bounds, unit and why; README's table is compared with it by a test.
  * Pure: it reads only what it is given.
  */
+
+import { GRACE_MS } from "../core/liveness.ts";
 import type { Environment } from "./environment.ts";
 import {
   ConfigError,
@@ -78,7 +80,7 @@ export const OPTIONS = {
     default: "25s",
     min: "1s",
     max: "10m",
-    what: "a peer is pinged so often, and gone when it is silent for two intervals and a bit; proxies cut at 60s",
+    what: `a peer is pinged so often, and gone when it is silent for two intervals and ${GRACE_MS / 1_000}s; proxies cut at 60s`,
   },
   drainMs: {
     flag: "--drain",
@@ -166,7 +168,7 @@ export const OPTIONS = {
     default: "100",
     min: "1",
     max: "1000000",
-    what: "new connections at a stroke from one address that has been quiet",
+    what: "new connections in one burst from an address that has been quiet",
   },
   failedJoinRate: {
     flag: "--failed-join-rate",
@@ -182,7 +184,7 @@ export const OPTIONS = {
     default: "200",
     min: "1",
     max: "1000000",
-    what: "such joins at a stroke from one address that has been quiet",
+    what: "such joins in one burst from an address that has been quiet",
   },
   messageRate: {
     flag: "--message-rate",
@@ -198,7 +200,7 @@ export const OPTIONS = {
     default: "120",
     min: "1",
     max: "1000000",
-    what: "messages at a stroke from one peer; a session takes some 20",
+    what: "messages in one burst from one peer; a session takes some 20",
   },
   quotaMessages: {
     flag: "--quota-messages",

@@ -1,10 +1,10 @@
 /**
- * Files in which the kernel tells what is so now, such as those under /proc: opened at the start and kept, so that later
+ * Files in which the kernel tells the present state, such as those under /proc: opened at the start and kept, so that later
  * nothing need be opened, which a locked process can't. Where there is no such file it knows nothing, and says so.
  */
 import { closeSync, openSync, readFileSync, readSync } from "node:fs";
 
-/** All of them are shorter, and each is read at a stroke. */
+/** All of them are shorter, and each is read by one call. */
 const buffer = Buffer.alloc(16_384);
 
 export class KernelFile implements Disposable {

@@ -4,9 +4,9 @@
  * or value is ever taken from what a peer sent.
  */
 import { type Events, OUTCOMES, type Outcome, UPGRADES, type UpgradeResult } from "../core/events.ts";
-import { ERRORS, type ErrorName, type RelayedMessage } from "../core/protocol.ts";
+import { ERRORS, type ErrorName, PAYLOADS, type RelayedType } from "../core/protocol.ts";
 
-/** What is so now; see Relay.gauges. */
+/** What the relay holds at this moment; see Relay.gauges. */
 export interface Gauges {
   readonly sockets: number;
   readonly notJoined: number;
@@ -82,7 +82,7 @@ class Histogram {
   }
 }
 
-const RELAYED = ["offer", "answer", "ice-candidate"] as const satisfies RelayedMessage["type"][];
+const RELAYED = Object.keys(PAYLOADS) as RelayedType[];
 /** A handshake takes a tenth of a second, a person who types a code minutes. */
 const WAITS = [0.1, 0.5, 1, 5, 10, 30, 60, 120, 300, 600];
 const LAGS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5];
@@ -94,8 +94,8 @@ export class Metrics implements Events {
     ...(Object.keys(ERRORS) as ErrorName[]).filter((name) => ERRORS[name].close !== null),
     ...(["left", "lost", "silent"] as const),
   ]);
-  readonly #messages = new Counters<RelayedMessage["type"]>(RELAYED);
-  readonly #bytes = new Counters<RelayedMessage["type"]>(RELAYED);
+  readonly #messages = new Counters<RelayedType>(RELAYED);
+  readonly #bytes = new Counters<RelayedType>(RELAYED);
   readonly #outcomes = new Counters<Outcome>(OUTCOMES);
   readonly #toReady = new Histogram(WAITS);
   readonly #toAnswer = new Histogram(WAITS);
@@ -124,7 +124,7 @@ export class Metrics implements Events {
     this.#toReady.observe(afterMs);
   }
 
-  relayed(type: RelayedMessage["type"], bytes: number): void {
+  relayed(type: RelayedType, bytes: number): void {
     this.#messages.add(type);
     this.#bytes.add(type, bytes);
   }
@@ -150,7 +150,7 @@ export class Metrics implements Events {
     this.#internalErrors++;
   }
 
-  /** All of it, as Prometheus text; `gauges` and `resources` are what is so now. */
+  /** All of it, as Prometheus text; `gauges` and `resources` are of this moment. */
   write(
     gauges: Gauges,
     resources: Resources,

@@ -5,7 +5,7 @@ import type { Browser } from "playwright-core";
 import { newCode } from "../../src/client/client.ts";
 import { BrowserPeer, CHROMIUM, hasChromium, launchChromium, PATIENCE_MS } from "../support/machines/chromium.ts";
 import { freePort } from "../support/machines/free-port.ts";
-import { until } from "../support/machines/until.ts";
+import { equals, until } from "../support/machines/until.ts";
 import { ROOT, type RunningRelay, spawnRelay } from "../support/relays/relay.ts";
 import { begin, openPage, startSite, untilTalking } from "./pages.ts";
 import { startScriptedRelay, type Wire } from "./scripted-relay.ts";
@@ -116,7 +116,7 @@ describe.skipIf(!hasChromium() && !process.env["CI"])("pages", () => {
       await alice.until("page.count('retrying') > 0 && page.session.state === 'connected'");
       await untilTalking(alice, bob);
       await using second = await spawnRelay("binary", "--port", `${port}`);
-      await until("(await second.sessions()) === 1", async () => (await second.sessions()) === 1);
+      await until("1 sessions", () => second.sessions(), equals(1));
       await untilTalking(alice, bob);
       expect(await alice.run("[page.connections.length, page.count('interrupted')]")).toEqual([1, 0]);
     });
@@ -177,7 +177,7 @@ describe.skipIf(!hasChromium() && !process.env["CI"])("pages", () => {
       await using short = await spawnRelay("binary", "--session-ttl", "1s");
       options = { ...options, url: short.url };
       await meet();
-      await until("(await short.sessions()) === 0", async () => (await short.sessions()) === 0);
+      await until("0 sessions", () => short.sessions(), equals(0));
       await alice.until("page.sockets.every(({ readyState }) => readyState === 3)");
       const answered = "page.session.connection.remoteDescription.sdp";
       const before = await alice.run(answered);
@@ -192,9 +192,9 @@ describe.skipIf(!hasChromium() && !process.env["CI"])("pages", () => {
       await begin(alice, options);
       await alice.until("page.session.state === 'waiting'");
       await alice.run("dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))");
-      await until("(await relay.sessions()) === 0", async () => (await relay.sessions()) === 0);
+      await until("0 sessions", () => relay.sessions(), equals(0));
       await alice.run("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))");
-      await until("(await relay.sessions()) === 1", async () => (await relay.sessions()) === 1);
+      await until("1 sessions", () => relay.sessions(), equals(1));
       await begin(bob, options);
       await untilTalking(alice, bob);
     });

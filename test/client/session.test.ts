@@ -2,7 +2,7 @@
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { type ConnectOptions, connect, newCode, type Session, type SessionEvents } from "../../src/client/client.ts";
 import { freePort } from "../support/machines/free-port.ts";
-import { until } from "../support/machines/until.ts";
+import { atLeast, equals, until } from "../support/machines/until.ts";
 import { spawnRelay } from "../support/relays/relay.ts";
 import { type Script, startScriptedRelay, type Wire } from "./scripted-relay.ts";
 
@@ -33,10 +33,7 @@ class Peer implements Disposable {
   }
 }
 
-const met = (...peers: Peer[]) =>
-  until("peers.every(({ session }) => session.state === 'ready')", () =>
-    peers.every(({ session }) => session.state === "ready"),
-  );
+const met = (...peers: Peer[]) => until("all to meet", () => peers.every(({ session }) => session.state === "ready"));
 
 describe("through the relay", () => {
   test("two who share a code and no role meet, and tell each other what only they can read", async () => {
@@ -48,7 +45,7 @@ describe("through the relay", () => {
     expect(alice.session.isInitiator).toBe(!bob.session.isInitiator);
     const told = [{ description: { type: "offer" as const, sdp: "v=0" } }, { candidate: null }, { data: ["hello"] }];
     for (const signal of told) expect(alice.session.signal(signal)).toBe(true);
-    await until("bob.signals.length === 3", () => bob.signals.length === 3);
+    await until("3 signals", () => bob.signals.length, equals(3));
     expect(bob.signals).toEqual(told);
     expect(await alice.session.exportKey("chat")).toEqual(await bob.session.exportKey("chat"));
   });
@@ -98,7 +95,7 @@ describe("through the relay", () => {
     leaving.abort();
     using second = new Peer(options);
     await second.next("waiting");
-    await until("(await relay.sessions()) === 1", async () => (await relay.sessions()) === 1);
+    await until("1 sessions", () => relay.sessions(), equals(1));
     expect(first.state).toBe("closed");
     await expect(first.connected).rejects.toMatchObject({ name: "AbortError" });
     using bob = new Peer(options);
@@ -109,10 +106,10 @@ describe("through the relay", () => {
     await using relay = await spawnRelay("source");
     {
       await using session = connect({ url: relay.url, connection: false });
-      await until("session.state === 'waiting'", () => session.state === "waiting");
+      await until("the wait for a peer", () => session.state, equals("waiting"));
       expect(await relay.sessions()).toBe(1);
     }
-    await until("(await relay.sessions()) === 0", async () => (await relay.sessions()) === 0);
+    await until("0 sessions", () => relay.sessions(), equals(0));
   });
 
   test("two with a list meet, lose a relay and go on over the other", async () => {
@@ -122,17 +119,11 @@ describe("through the relay", () => {
     using alice = new Peer({ url: [one.url, two.url], code });
     using bob = new Peer({ url: [two.url, one.url], code });
     await met(alice, bob);
-    await until(
-      "(await one.sessions()) + (await two.sessions()) === 2",
-      async () => (await one.sessions()) + (await two.sessions()) === 2,
-    );
+    await until("2 sessions", async () => (await one.sessions()) + (await two.sessions()), equals(2));
     await one.stop("SIGKILL");
-    await until(
-      "alice.log.includes('retrying') && bob.log.includes('retrying')",
-      () => alice.log.includes("retrying") && bob.log.includes("retrying"),
-    );
+    await until("both to try again", () => alice.log.includes("retrying") && bob.log.includes("retrying"));
     expect(alice.session.signal({ data: "still there" })).toBe(true);
-    await until("bob.signals.length === 1", () => bob.signals.length === 1);
+    await until("1 signals", () => bob.signals.length, equals(1));
   });
 
   test("two whose lists differ by one meet on what they share", async () => {
@@ -160,7 +151,7 @@ describe("the wire", () => {
   async function joinedOn(script: Script, options: Partial<ConnectOptions> = {}) {
     const relay = startScriptedRelay(script);
     const peer = new Peer({ url: relay.url, code: newCode(), ...options });
-    await until("relay.seated.length === 1", () => relay.seated.length === 1);
+    await until("a seat", () => relay.seated.length, equals(1));
     return { relay, peer };
   }
 
@@ -171,7 +162,7 @@ describe("the wire", () => {
     using bob = new Peer({ url: relay.url, code });
     await met(alice, bob);
     alice.session.signal({ description: { type: "offer", sdp: "v=0 secret" } });
-    await until("bob.signals.length === 1", () => bob.signals.length === 1);
+    await until("1 signals", () => bob.signals.length, equals(1));
     const said = JSON.stringify([relay.received, relay.paths]);
     expect(said).not.toContain(code);
     expect(said).not.toContain("secret");
@@ -193,17 +184,14 @@ describe("the wire", () => {
     await met(alice, bob);
     alice.session.signal({ data: 1 });
     alice.session.signal({ candidate: null });
-    await until("bob.signals.length === 2", () => bob.signals.length === 2);
+    await until("2 signals", () => bob.signals.length, equals(2));
     const types = relay.received.map(({ type }) => type);
     expect(types.filter((type) => type !== "join")).toEqual(["ice-candidate", "ice-candidate"]); // and no hello
     expect(relay.received.filter(({ type }) => type !== "join").map((one) => one["pairing"])).toEqual([1, 1]);
     for (const join of relay.received.filter(({ type }) => type === "join"))
       expect(join).toMatchObject({ answers: true, instance: expect.stringMatching(/^[\w-]{22}$/) });
     relay.tell({ type: "probe" });
-    await until(
-      "relay.received.filter(({ type }) => type === 'pong').length === 2",
-      () => relay.received.filter(({ type }) => type === "pong").length === 2,
-    );
+    await until("2 pongs", () => relay.received.filter(({ type }) => type === "pong").length, equals(2));
   });
 
   test("knows whether the page opposite is the one from before", async () => {
@@ -250,13 +238,11 @@ describe("the wire", () => {
     await met(alice, bob);
     for (const sdp of ["1", "2"]) alice.session.signal({ description: { type: "offer", sdp } });
     alice.session.signal({ data: "last" });
-    await until("bob.signals.some((signal) => JSON.stringify(signal).includes('last'))", () =>
-      bob.signals.some((signal) => JSON.stringify(signal).includes("last")),
-    );
+    await until("the last signal", () => bob.signals.some((signal) => JSON.stringify(signal).includes("last")));
     expect(bob.signals).toEqual([{ description: { type: "offer", sdp: "2" } }, { data: "last" }]);
     relay.tell(held[1] ?? {}); // to alice too, who said it
     bob.session.signal({ data: "mine" });
-    await until("alice.signals.length > 0", () => alice.signals.length > 0);
+    await until("a signal", () => alice.signals.length, atLeast(1));
     expect(alice.signals).toEqual([{ data: "mine" }]);
   });
 
@@ -271,7 +257,7 @@ describe("the wire", () => {
         return true;
       },
     });
-    await until("peer.session.state === 'waiting'", () => peer.session.state === "waiting");
+    await until("the wait for a peer", () => peer.session.state, equals("waiting"));
     expect(joins).toBe(2);
     expect(performance.now() - begun).toBeGreaterThan(700);
     expect(peer.log).toEqual(["retrying", "waiting"]);
@@ -283,7 +269,7 @@ describe("the wire", () => {
     const { relay, peer } = await joinedOn({});
     const [old] = relay.seated;
     old?.close(1001);
-    await until("relay.received.length === 2", () => relay.received.length === 2);
+    await until("2 messages", () => relay.received.length, equals(2));
     expect(relay.received[1]).toMatchObject({ type: "join", token: "t" });
     peer.session.close();
     await relay[Symbol.asyncDispose]();

@@ -2,7 +2,6 @@
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { HEARD_MS, PROBE_MS } from "../../src/core/admission.ts";
-import { LoopClock } from "../../src/core/clock.ts";
 import type { Relay } from "../../src/core/relay.ts";
 import { readConfig } from "../../src/program/config.ts";
 import { atLeast, equals, until } from "../support/machines/until.ts";
@@ -169,20 +168,6 @@ describe("without it", () => {
     await mallory.expectError("role-taken");
     holder.end();
     expect(await holder.next()).toBeNull(); // and so no ping had come
-  });
-
-  test("it also ends by itself, in real time", async () => {
-    await using running = startHandRelay([], { clock: new LoopClock() });
-    const code = newCode();
-    const ghost = await RawClient.connect(running.relay.port);
-    ghost.say({ type: "join", sessionCode: code });
-    await ghost.text();
-    await Bun.sleep(HEARD_MS);
-    const since = performance.now();
-    const bob = await Client.connect(running.url);
-    bob.send({ type: "join", sessionCode: code });
-    await bob.expect("joined");
-    expect(performance.now() - since).toBeWithin(PROBE_MS - 10, PROBE_MS + 2_000);
   });
 
   test("a holder who answers at the last moment keeps the seat", async () => {

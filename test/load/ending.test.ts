@@ -6,7 +6,7 @@ import { describe, expect, test } from "bun:test";
 import { EXIT } from "../../src/load/outcome.ts";
 import { expectWhole } from "../support/machines/load-checks.ts";
 import { isRunning, LoadRun, load } from "../support/machines/load-run.ts";
-import { eventually } from "../support/machines/outside.ts";
+import { atLeast, equals, until } from "../support/machines/until.ts";
 import { FakeRelay } from "../support/relays/fake-relay.ts";
 
 /** A run that ends when it is made to. */
@@ -18,7 +18,7 @@ describe("an end that comes early", () => {
     async (signal) => {
       await using fake = await FakeRelay.start();
       await using run = await LoadRun.start("source", "handshake", fake.url, ...ENDLESS, "--workers", "2");
-      await eventually(async () => (await fake.seen()).sessions > 60);
+      await until("61 sessions", async () => (await fake.seen()).sessions, atLeast(61));
       const { workers } = run;
       for (const pid of [...workers, run.process.pid]) process.kill(pid, signal); // a terminal tells all of them
       const { exitCode, stdout, stderr, result } = await run.over();
@@ -29,7 +29,7 @@ describe("an end that comes early", () => {
       expect(stdout).toContain("WARNING: Interrupted after");
       expect(stdout).not.toContain("\x1b");
       expect(workers.length).toBe(2);
-      await eventually(() => !workers.some(isRunning));
+      await until("the workers to end", () => !workers.some(isRunning));
       expect((await fake.seen()).open).toBe(0);
     },
   );
@@ -37,22 +37,22 @@ describe("an end that comes early", () => {
   test("by a second Ctrl-C does not wait for workers that don't answer", async () => {
     await using fake = await FakeRelay.start();
     await using run = await LoadRun.start("source", "handshake", fake.url, ...ENDLESS);
-    await eventually(async () => (await fake.seen()).sessions > 0);
+    await until("1 sessions", async () => (await fake.seen()).sessions, atLeast(1));
     const [worker = 0] = run.workers;
     process.kill(worker, "SIGSTOP");
-    await eventually(() => {
+    await until("the run to end", () => {
       run.process.kill("SIGINT");
       return run.process.exitCode !== null;
     });
     process.kill(worker, "SIGCONT"); // it holds the pipes until it ends
     expect((await run.ended()).exitCode).toBe(EXIT.interrupted);
-    await eventually(() => !isRunning(worker));
+    await until("the worker to end", () => !isRunning(worker));
   });
 
   test("of a worker ends all of it, and says so", async () => {
     await using fake = await FakeRelay.start();
     await using run = await LoadRun.start("source", "handshake", fake.url, ...ENDLESS, "--workers", "2");
-    await eventually(async () => (await fake.seen()).sessions > 0);
+    await until("1 sessions", async () => (await fake.seen()).sessions, atLeast(1));
     const { workers } = run;
     process.kill(workers[0] ?? 0, "SIGKILL");
     const { exitCode, stdout, result } = await run.over();
@@ -60,17 +60,17 @@ describe("an end that comes early", () => {
     expectWhole(result);
     expect(result.troubles).toEqual(["The run was ended: a worker ended too early, with SIGKILL."]);
     expect(stdout).toContain("WARNING: The run was ended: a worker ended too early, with SIGKILL.");
-    await eventually(() => !workers.some(isRunning));
+    await until("the workers to end", () => !workers.some(isRunning));
   });
 
   test("by SIGKILL leaves no worker behind", async () => {
     await using fake = await FakeRelay.start();
     await using run = await LoadRun.start("source", "handshake", fake.url, ...ENDLESS, "--workers", "2");
-    await eventually(async () => (await fake.seen()).sessions > 0);
+    await until("1 sessions", async () => (await fake.seen()).sessions, atLeast(1));
     const { workers } = run;
     run.process.kill("SIGKILL");
-    await eventually(() => !workers.some(isRunning));
-    await eventually(async () => (await fake.seen()).open === 0);
+    await until("the workers to end", () => !workers.some(isRunning));
+    await until("no open", async () => (await fake.seen()).open, equals(0));
   });
 });
 
@@ -111,7 +111,7 @@ describe("a relay that is no good ends no run too late", () => {
       `${fake.pid}`,
     ];
     await using run = await LoadRun.start("source", "relay", fake.url, ...options);
-    await eventually(async () => (await fake.seen()).messages > 500);
+    await until("501 messages", async () => (await fake.seen()).messages, atLeast(501));
     await fake[Symbol.asyncDispose]();
     const { exitCode, result, stdout } = await run.over();
     expect(exitCode).toBe(EXIT.dropped);

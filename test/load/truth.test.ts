@@ -13,7 +13,8 @@ import { freePort } from "../support/machines/free-port.ts";
 import { expectDelay, expectStall, expectWhole } from "../support/machines/load-checks.ts";
 import { LoadRun, load, loadCommand } from "../support/machines/load-run.ts";
 import { counted } from "../support/machines/metrics.ts";
-import { eventually, openFiles } from "../support/machines/outside.ts";
+import { openFiles } from "../support/machines/outside.ts";
+import { atLeast, atMost, until } from "../support/machines/until.ts";
 import { FakeRelay } from "../support/relays/fake-relay.ts";
 import { run, spawnRelay, VARIANTS } from "../support/relays/relay.ts";
 
@@ -60,7 +61,7 @@ describe("known delays are what is reported", () => {
   test("of a relay that stalls, at a rate: nothing that was meant to begin meanwhile is left out", async () => {
     await using fake = await FakeRelay.start();
     await using run = await LoadRun.start("source", "handshake", fake.url, "--rate", "150", "--duration", "2500ms");
-    await eventually(async () => (await fake.seen()).sessions > 50);
+    await until("51 sessions", async () => (await fake.seen()).sessions, atLeast(51));
     const stalledMs = await fake.stall(1_000);
     const { result } = await run.over();
     expectWhole(result);
@@ -136,7 +137,7 @@ test("a generator that was kept from its work warns that these times are its own
   const FROZEN_MS = 500;
   await using fake = await FakeRelay.start();
   await using run = await LoadRun.start("source", "handshake", fake.url, "--rate", "100", "--duration", "1s");
-  await eventually(async () => (await fake.seen()).sessions > 10);
+  await until("11 sessions", async () => (await fake.seen()).sessions, atLeast(11));
   const [worker = 0] = run.workers;
   process.kill(worker, "SIGSTOP");
   await Bun.sleep(FROZEN_MS);
@@ -258,7 +259,7 @@ describe.each(VARIANTS)("against the real relay, both as %s", (variant) => {
     expect(exitCode).toBe(0);
     expectWhole(result);
     expect(result).toMatchObject({ counts: { done: 101, failed: 0, sent: 606, received: 606 }, errors: {} });
-    await eventually(() => openFiles(relay.process.pid) <= before);
+    await until("its files to be closed", () => openFiles(relay.process.pid), atMost(before));
     expect(await counted(relay, "whisper_session_outcomes_total")).toEqual({ paired: 101 });
     expect(await counted(relay, "whisper_upgrades_total")).toEqual({ taken: 202 });
     expect(await counted(relay, "whisper_peers")).toEqual({});
@@ -282,7 +283,7 @@ describe("against the real relay", () => {
     expect(result.counts.done).toBe(result.counts.offered);
     expect(result.counts.hostile > 0).toBe(scenario === "hostile");
     expect(result.cost?.cpuSeconds).toBeGreaterThan(0);
-    await eventually(() => openFiles(pid) <= before);
+    await until("its files to be closed", () => openFiles(pid), atMost(before));
     expect(await counted(relay, "whisper_peers")).toEqual({});
     expect(await counted(relay, "whisper_sessions")).toEqual({});
   });

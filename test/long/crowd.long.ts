@@ -235,7 +235,7 @@ describe("for strangers", () => {
     for (const { client } of crowd) client.end(true);
   });
 
-  test("101 connections at a stroke from one address are one too many, until a second has passed", async () => {
+  test("101 connections in one burst from one address are one too many, until a second has passed", async () => {
     await using relay = await spawnRelay("binary", "--exempt", "none", "--connect-rate", "1");
     const since = performance.now();
     const crowd = await inTurns(150, 20, () => ask(relay.port, "127.0.0.5"));

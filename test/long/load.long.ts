@@ -11,7 +11,8 @@ import { newFolder } from "../support/machines/folder.ts";
 import { expectDelay, expectStall, expectWhole } from "../support/machines/load-checks.ts";
 import { isRunning, LoadRun, load, loadCommand } from "../support/machines/load-run.ts";
 import { counted } from "../support/machines/metrics.ts";
-import { eventually, measured, openFiles } from "../support/machines/outside.ts";
+import { measured, openFiles } from "../support/machines/outside.ts";
+import { atLeast, atMost, equals, until } from "../support/machines/until.ts";
 import { FakeRelay } from "../support/relays/fake-relay.ts";
 import { run, spawnRelay, VARIANTS } from "../support/relays/relay.ts";
 
@@ -28,7 +29,7 @@ describe.each(VARIANTS)("a relay that stalls, seen from %s", (variant) => {
     await using fake = await FakeRelay.start();
     const options = ["--rate", `${perSecond}`, "--duration", "6s", "--workers", `${workers}`];
     await using run = await LoadRun.start(variant, "handshake", fake.url, ...options);
-    await eventually(async () => (await fake.seen()).sessions > perSecond);
+    await until("more sessions", async () => (await fake.seen()).sessions, atLeast(perSecond + 1));
     const stalledMs = await fake.stall(1_000);
     const { result } = await run.over();
     measured(`a stall of ${Math.round(stalledMs)} ms: ${JSON.stringify(result.percentiles.session)}`);
@@ -41,7 +42,7 @@ describe.each(VARIANTS)("a relay that stalls, seen from %s", (variant) => {
     await using fake = await FakeRelay.start();
     const options = ["--pairs", "15", "--message-rate", "10", "--duration", "5s"];
     await using run = await LoadRun.start(variant, "relay", fake.url, ...options);
-    await eventually(async () => (await fake.seen()).messages > 300);
+    await until("301 messages", async () => (await fake.seen()).messages, atLeast(301));
     const stalledMs = await fake.stall(1_000);
     const { result } = await run.over();
     measured(`a stall of ${Math.round(stalledMs)} ms: ${JSON.stringify(result.percentiles.message)}`);
@@ -56,7 +57,7 @@ test("a generator that was kept from its work counts the messages of that time a
   await using fake = await FakeRelay.start();
   const options = ["--pairs", "5", "--message-rate", "20", "--duration", "3s"];
   await using run = await LoadRun.start("source", "relay", fake.url, ...options);
-  await eventually(async () => (await fake.seen()).messages > 50);
+  await until("51 messages", async () => (await fake.seen()).messages, atLeast(51));
   const [worker = 0] = run.workers;
   process.kill(worker, "SIGSTOP");
   await Bun.sleep(FROZEN_MS);
@@ -136,7 +137,7 @@ test.each([
 test("a relay that dies is offered as much as before, and each session that it fails is counted", async () => {
   await using fake = await FakeRelay.start();
   await using run = await LoadRun.start("source", "handshake", fake.url, "--rate", "100", "--duration", "4s");
-  await eventually(async () => (await fake.seen()).sessions > 160);
+  await until("161 sessions", async () => (await fake.seen()).sessions, atLeast(161));
   await fake[Symbol.asyncDispose]();
   const { exitCode, result } = await run.over();
   expect(exitCode).toBe(EXIT.failed);
@@ -171,7 +172,7 @@ describe.each(VARIANTS)("against the real relay, both as %s", (variant) => {
       const { offered, done, failed, sent, received } = result.counts;
       expect(offered).toBe(meant ?? offered);
       expect({ done, failed, received }).toEqual({ done: offered, failed: 0, received: sent });
-      await eventually(() => openFiles(pid) <= before);
+      await until("its files to be closed", () => openFiles(pid), atMost(before));
       const { paired = 0, lost = 0, ...others } = await counted(relay, "whisper_session_outcomes_total");
       if (scenario === "handshake") expect({ paired, lost, ...others }).toEqual({ paired: done, lost: 0 });
       const passedOn = Object.values(await counted(relay, "whisper_messages_relayed_total"));
@@ -199,7 +200,11 @@ describe.each(VARIANTS)("against the real relay, both as %s", (variant) => {
     const closes = Object.keys(await counted(relay, "whisper_closes_total"));
     expect(closes).toEqual(expect.arrayContaining(["slow", "silent"]));
     expect((await counted(relay, "whisper_session_outcomes_total"))["paired"]).toBe(done);
-    await eventually(async () => Object.keys(await counted(relay, "whisper_peers")).length === 0);
+    await until(
+      "the last peer to go",
+      async () => Object.keys(await counted(relay, "whisper_peers")).length,
+      equals(0),
+    );
   });
 
   test.each(["handshake", "hold", "relay", "storm", "hostile"])("%s ends at once by Ctrl-C", async (scenario) => {
@@ -207,7 +212,7 @@ describe.each(VARIANTS)("against the real relay, both as %s", (variant) => {
     const before = openFiles(relay.process.pid);
     const options = ["--duration", ENDLESS, "--storms", "1000", "--workers", "2"];
     await using run = await LoadRun.start(variant, scenario, relay.url, ...options);
-    await eventually(() => openFiles(relay.process.pid) > before + 10);
+    await until("load", () => openFiles(relay.process.pid), atLeast(before + 11));
     const { workers } = run;
     for (const pid of [...workers, run.process.pid]) process.kill(pid, "SIGINT"); // a terminal tells all of them
     const { exitCode, stdout, result } = await run.over();
@@ -215,8 +220,8 @@ describe.each(VARIANTS)("against the real relay, both as %s", (variant) => {
     expectWhole(result);
     expect(result).toMatchObject({ interrupted: true, counts: { failed: 0 }, errors: {} });
     expect(stdout).toContain("WARNING: Interrupted after");
-    await eventually(() => !workers.some(isRunning));
-    await eventually(() => openFiles(relay.process.pid) <= before);
+    await until("the workers to end", () => !workers.some(isRunning));
+    await until("its files to be closed", () => openFiles(relay.process.pid), atMost(before));
   });
 
   test("every scenario goes through TLS too", async () => {
@@ -244,7 +249,7 @@ test("a worker that stands still ends the run with what was measured, within the
     ENDLESS,
     "--workers=2",
   );
-  await eventually(async () => (await fake.seen()).sessions > 100);
+  await until("101 sessions", async () => (await fake.seen()).sessions, atLeast(101));
   const [worker = 0] = run.workers;
   const startMs = performance.now();
   process.kill(worker, "SIGSTOP");

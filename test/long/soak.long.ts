@@ -96,7 +96,7 @@ test("no socket, peer or collection outlives its session in the heap", async () 
     expect(relay.gauges()).toEqual(NOTHING);
     const end = performance.now() + PATIENCE_MS;
     const left = () => GIVEN_BACK.filter((type) => (objects()[type] ?? 0) > (start[type] ?? 0) + PROTOTYPES);
-    await until("the objects to be collected", () => left().length === 0 || performance.now() > end); // a probe's timer lives for its 2 s
+    await until("the objects to be collected", () => left().length === 0 || performance.now() > end); // the collector takes some rounds
     expect(left()).toEqual([]);
     after.push(objects());
   }

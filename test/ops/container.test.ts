@@ -11,13 +11,16 @@ import { newFolder } from "../support/machines/folder.ts";
 import { Output, ROOT, run, spawn } from "../support/relays/relay.ts";
 
 const BINARY = join(ROOT, "dist/whisper-signaling"); // `bun run test` builds it first
-const USER = 65_532;
 /** What a container hangs for at most before it is killed, so that a failed test leaves none behind. */
 const PATIENCE_MS = 15_000;
 
 const [build = [], image = []] = stagesOf(await readFile(join(ROOT, "Dockerfile"), "utf8"));
 const entrypoint = execForm(said(image, "ENTRYPOINT"));
 const healthcheck = execForm(said(image, "HEALTHCHECK"));
+/** As numbers, since an image without /etc/passwd has no names. */
+const [uid = "", gid = ""] = (said(image, "USER")[0] ?? "").split(":");
+/** Where the binary is in the image. */
+const [, target = ""] = /^--from=build \S+ (\S+)$/.exec(said(image, "COPY").join("\n")) ?? [];
 
 test("the image is built by the Bun that package.json asks for", () => {
   expect(said(build, "FROM")).toEqual([`oven/bun:${engines.bun}-debian AS build`]);
@@ -36,13 +39,7 @@ test("the build needs nothing but what the Dockerfile copies, and nothing else i
   expect(sent).toEqual(["*", ...copied.map((path) => `!${path}`)]);
 });
 
-test("the image starts and checks the binary that it holds, without a shell, as an ordinary user", () => {
-  expect(said(image, "FROM")).toEqual(["gcr.io/distroless/base-debian12:nonroot"]);
-  expect(said(image, "COPY")).toEqual(["--from=build /build/dist/whisper-signaling /whisper-signaling"]);
-  expect(said(build, "WORKDIR")).toEqual(["/build"]);
-  expect(entrypoint).toEqual(["/whisper-signaling"]);
-  expect(healthcheck).toEqual(["/whisper-signaling", "check"]);
-  expect(said(image, "USER")).toEqual([`${USER}:${USER}`]);
+test("the port that the image exposes is the one that a relay takes where none is said", () => {
   expect(said(image, "EXPOSE")).toEqual([OPTIONS.port.default]);
 });
 
@@ -71,8 +68,9 @@ test.skipIf(obstacle !== null && !process.env["CI"])(
 
       const status = await statusOf(pid);
       expect(status.get("NSpid")).toBe(`${pid} 1`);
-      expect(status.get("Uid")).toBe(Array(4).fill(USER).join(" "));
-      expect(status.get("Gid")).toBe(Array(4).fill(USER).join(" "));
+      expect(Number(uid) * Number(gid)).toBeGreaterThan(0); // of no rights, and not by a name
+      expect(status.get("Uid")).toBe(Array(4).fill(uid).join(" "));
+      expect(status.get("Gid")).toBe(Array(4).fill(gid).join(" "));
       expect(status.get("Groups")).toBe("");
       expect(Number(status.get("CapEff"))).toBe(0);
       expect(await readlink(`/proc/${pid}/root`)).toBe(root);
@@ -134,7 +132,7 @@ async function libraries(): Promise<string[]> {
 async function fill(root: string): Promise<void> {
   await chmod(root, 0o755);
   await mkdir(join(root, "proc")); // every engine mounts it, and without it Bun aborts
-  await cp(BINARY, join(root, "whisper-signaling"));
+  await cp(BINARY, join(root, target));
   for (const path of await libraries()) {
     await mkdir(join(root, dirname(path)), { recursive: true });
     await cp(path, join(root, path), { dereference: true });
@@ -147,7 +145,7 @@ function contained(root: string, command: readonly string[]): string[] {
     mount --bind "$0" "$0"
     mount -t proc -o ro,nosuid,nodev,noexec proc "$0/proc"
     mount -o remount,bind,ro "$0"
-    exec chroot --userspec=${USER}:${USER} --groups= "$0" "$@"`;
+    exec chroot --userspec=${uid}:${gid} --groups= "$0" "$@"`;
   return ["unshare", "--mount", "--pid", "--fork", "sh", "-ec", script, root, ...command];
 }
 

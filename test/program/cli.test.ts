@@ -162,17 +162,17 @@ describe.each(VARIANTS)("the program (%s)", (variant) => {
         stdout: "FAIL  the connection did not come: closed with 1006\n",
       });
     });
-
-    test("fails where something else answers: one that echoes, one that changes a byte, one that seats a third", async () => {
-      const tries = LIES.map(async ([what, lies]) => {
-        await using server = lyingRelay(lies);
-        const { exitCode, stdout } = await run(command(variant, "check", `ws://127.0.0.1:${server.port}`));
-        expect(exitCode).toBe(1);
-        expect(stdout).toContain(`FAIL  ${what}`);
-      });
-      await Promise.all(tries);
-    });
   });
+});
+
+test("check fails where something else answers: one that echoes, one that changes a byte, one that seats a third", async () => {
+  const tries = LIES.map(async ([what, lies]) => {
+    await using server = lyingRelay(lies);
+    const { exitCode, stdout } = await run(command("binary", "check", `ws://127.0.0.1:${server.port}`));
+    expect(exitCode).toBe(1);
+    expect(stdout).toContain(`FAIL  ${what}`);
+  });
+  await Promise.all(tries);
 });
 
 type Lie = "echo" | "change a byte" | "seat a third";

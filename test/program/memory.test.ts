@@ -43,10 +43,7 @@ test("above it newcomers are told to come back, who is here goes on, and it ends
   await using relay = await spawnRelay("binary", "--exempt=none", "--max-memory=100MiB", "--admin=127.0.0.1:0");
   const pair = await newPair(relay.url);
   const idle = residentBytes(relay.process.pid);
-  const mallories = await inTurns(1_200, 50, async (n) => {
-    const { socket, status } = sayUnfinished(relay.port, n);
-    return { socket, status: await status };
-  });
+  const mallories = await inTurns(1_200, 50, (n) => sayUnfinished(relay.port, n));
   await until("readiness to end", async () => (await relay.admin("/readyz")).text(), equals("crowded\n"));
   const raw = await RawClient.dial(relay.port);
   raw.write(UPGRADE);
@@ -57,8 +54,8 @@ test("above it newcomers are told to come back, who is here goes on, and it ends
   expect(memory).toBe(1 + mallories.filter(({ status }) => status === 503).length);
   await expectUndisturbed(pair);
   expect(residentBytes(relay.process.pid) - idle).toBeLessThan(150 * MIB);
-  for (const { socket } of mallories) socket.destroy();
-  await until("newcomers to be refused", async () => {
+  for (const { client } of mallories) client.end(true);
+  await until("a newcomer to be taken", async () => {
     const newcomer = await Client.connect(relay.url).catch(() => null);
     newcomer?.close();
     return newcomer !== null;

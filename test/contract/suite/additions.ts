@@ -1,8 +1,6 @@
 /** What the wire has for clients that ask for it, from outside; to those that don't it is as it always was. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { HEARD_MS, PROBE_MS } from "../../../src/core/admission.ts";
-import { Client, expectUndisturbed, newCode, newPair, untilSilent } from "../../support/peers/client.ts";
-import { frame, OP, RawClient } from "../../support/peers/raw.ts";
+import { Client, expectUndisturbed, newCode, newPair } from "../../support/peers/client.ts";
 import type { RunningRelay, Start } from "../../support/relays/relay.ts";
 
 /** @param start starts the relay that is tried */
@@ -79,29 +77,6 @@ export function additions(start: Start): void {
     test("the shard that a URL names is for balancers: the relay takes it as any other", async () => {
       const pair = await newPair(`${relay.url}/?s=1a2`);
       await expectUndisturbed(pair);
-    });
-
-    test.concurrent("a page that answers by itself keeps its seat by a pong message, and loses it where only its browser answers", async () => {
-      const [present, frozen] = [newCode(), newCode()];
-      const alice = await join(present, true, { answers: true });
-      const ghost = await RawClient.connect(relay.port);
-      ghost.say({ type: "join", sessionCode: frozen, isInitiator: true, answers: true });
-      await ghost.text();
-      await untilSilent();
-
-      const mallory = await Client.connect(relay.url);
-      mallory.send({ type: "join", sessionCode: present, isInitiator: true });
-      expect(await alice.client.next()).toBe('{"type":"probe"}');
-      alice.client.send('{"type":"pong"}');
-      await mallory.expectError("role-taken");
-
-      const since = performance.now();
-      const again = await Client.connect(relay.url);
-      again.send({ type: "join", sessionCode: frozen, isInitiator: true });
-      expect(await ghost.text()).toBe('{"type":"probe"}');
-      ghost.write(frame(OP.pong, "")); // as the browser of a page in the back/forward cache answers a ping
-      await again.expect("joined");
-      expect(performance.now() - since).toBeWithin(PROBE_MS - 50, PROBE_MS + HEARD_MS);
     });
 
     test("a pong message that nobody asked for is charged as any other", async () => {

@@ -4,7 +4,7 @@
  */
 import { describe, expect, test } from "bun:test";
 import { HEARD_MS, PROBE_MS } from "../../../src/core/admission.ts";
-import { Client, expectUndisturbed, newCode, newPair } from "../../support/peers/client.ts";
+import { Client, expectUndisturbed, newCode, newPair, untilSilent } from "../../support/peers/client.ts";
 import { frame, OP, RawClient } from "../../support/peers/raw.ts";
 import type { RunningRelay, Start } from "../../support/relays/relay.ts";
 
@@ -180,6 +180,32 @@ export function bystanders(startRelay: Start): void {
       expect(await waiting.drain()).toEqual([]);
       const bob = await Client.join(relay.url, "the-right-code", false, "192.0.2.2");
       await Promise.all([waiting.expect("ready"), bob.expect("ready")]);
+    });
+
+    test.concurrent("a page that answers by itself keeps its seat by a pong message, and loses it where only its browser answers", async () => {
+      await using relay = await start();
+      const [present, frozen] = [newCode(), newCode()];
+      const alice = await Client.connect(relay.url);
+      alice.send({ type: "join", sessionCode: present, isInitiator: true, answers: true });
+      await alice.expect("joined");
+      const ghost = await RawClient.connect(relay.port);
+      ghost.say({ type: "join", sessionCode: frozen, isInitiator: true, answers: true });
+      await ghost.text();
+      await untilSilent();
+
+      const mallory = await Client.connect(relay.url);
+      mallory.send({ type: "join", sessionCode: present, isInitiator: true });
+      expect(await alice.next()).toBe('{"type":"probe"}');
+      alice.send('{"type":"pong"}');
+      await mallory.expectError("role-taken");
+
+      const since = performance.now();
+      const again = await Client.connect(relay.url);
+      again.send({ type: "join", sessionCode: frozen, isInitiator: true });
+      expect(await ghost.text()).toBe('{"type":"probe"}');
+      ghost.write(frame(OP.pong, "")); // as the browser of a page in the back/forward cache answers a ping
+      await again.expect("joined");
+      expect(performance.now() - since).toBeWithin(PROBE_MS - 50, PROBE_MS + HEARD_MS);
     });
   });
 }

@@ -56,7 +56,7 @@ export function drain(start: Start): void {
       expect(await ended).toEqual({ exitCode: 0, stdout: printedToTheEnd(relay.port, 3_600), stderr: "" });
     });
 
-    test("sends a newcomer away that waits for a held seat, and its holder stays", async () => {
+    test.concurrent("sends a newcomer away that waits for a held seat, and its holder stays", async () => {
       await using relay = await start("--drain=1h");
       const ghost = await RawClient.connect(relay.port); // answers no ping
       const code = newCode();
@@ -77,7 +77,7 @@ export function drain(start: Start): void {
       expect((await ended).exitCode).toBe(0);
     });
 
-    test("sends both away where a newcomer waits for the seat of one who waits", async () => {
+    test.concurrent("sends both away where a newcomer waits for the seat of one who waits", async () => {
       await using relay = await start("--drain=1h");
       const ghosts: RawClient[] = [];
       const newcomers: Client[] = [];

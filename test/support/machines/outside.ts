@@ -1,6 +1,5 @@
 /** What can be seen of a running process from outside, on Linux, and waits that leave it the processor. */
 import { readdirSync, readFileSync } from "node:fs";
-import { until } from "./until.ts";
 
 export const PAGE_BYTES = 4_096;
 
@@ -20,11 +19,6 @@ export function cpuMs(pid: number): number {
     .replace(/^.*\) /, "")
     .split(" "); // from the third on
   return (Number(fields[11]) + Number(fields[12])) * 10;
-}
-
-/** A wait without a name, for the tests of the load tester. */
-export async function eventually(condition: () => boolean | Promise<boolean>): Promise<void> {
-  await until(String(condition), condition);
 }
 
 /** Seconds since `start`, a time of performance.now(). */

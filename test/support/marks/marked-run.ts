@@ -83,6 +83,30 @@ export const QUICK: readonly Act[] = [
     again.peer.write(markedClose(stage));
     await expectEnd(again.peer, "close 4000");
   },
+  async function twoPages(stage) {
+    const sessionCode = stage.markers.make("a session code");
+    const come = async (isInitiator: boolean) => {
+      const instance = stage.markers.make("the instance of a page");
+      const peer = await enter(stage);
+      peer.say({ type: "join", sessionCode, isInitiator, instance });
+      await expectText(peer, "joined");
+      return { peer, instance };
+    };
+    const [alice, bob] = [await come(true), await come(false)];
+    for (const [{ peer }, { instance }] of [
+      [alice, bob],
+      [bob, alice],
+    ] as const) {
+      stage.owed.push(instance);
+      const ready = await expectText(peer, "ready");
+      if (ready["peer"] !== instance) throw new Error(`not the page opposite: ${ready["peer"]}`);
+    }
+    const signal = { type: "signal", sessionCode, data: [stage.markers.make("the data of a signal")], pairing: 1 };
+    await passOn(stage, alice.peer, bob.peer, signal);
+    alice.peer.say({ ...markedMessage(stage, "answer", sessionCode), pairing: 2 });
+    await expectText(alice.peer, "stale");
+    for (const { peer } of [alice, bob]) peer.end();
+  },
   async function aPing(stage) {
     const peer = await enter(stage);
     peer.say(markedMessage(stage, "answer", stage.markers.make("a session code that nobody joined")));

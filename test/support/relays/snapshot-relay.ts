@@ -1,6 +1,5 @@
 /**
- * A program of its own: a relay whose heap can be looked at, with the clock in the test's hand, as the front door runs
- * it. It says its port, then does what a test tells it: a number is the time from now on, in ms, and is swept at; a path
+ * A program of its own: a relay whose heap can be looked at, with the clock in the test's hand, as main.ts runs it. It says its port, then does what a test tells it: a number is the time from now on, in ms, and is swept at; a path
  * is where to write what is in the heap, garbage collected. What a test looks for, it never hears of.
  */
 
