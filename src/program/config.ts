@@ -43,7 +43,7 @@ export const OPTIONS = {
     kind: "choice",
     choices: ["text", "json"],
     default: "text",
-    what: "how lifecycle lines are printed",
+    what: "how lifecycle lines are printed: text or json",
   },
   reusePort: {
     flag: "--reuse-port",
@@ -56,7 +56,7 @@ export const OPTIONS = {
     kind: "choice",
     choices: ["auto", "require", "off"],
     default: "auto",
-    what: "whether the kernel is told to refuse files, programs and calls out: where it can, or else no start, or never",
+    what: "whether the kernel is told to refuse files, programs and calls out: where it can (auto), or else no start (require), or never (off)",
   },
   sessionTtlMs: {
     flag: "--session-ttl",
