@@ -66,6 +66,8 @@ export class State {
   readonly peers = new Set<Peer>();
   /** How many are held. */
   seats = 0;
+  /** Sessions in which nobody has come yet to the first. */
+  waiting = 0;
   isDraining = false;
   readonly limits: Pick<Limits, "sessionTtlMs" | "joinTimeoutMs" | "maxWaiting">;
   readonly addresses: AddressTable;
@@ -133,7 +135,7 @@ function request(turn: Turn, peer: Peer, join: JoinMessage) {
 
 /** The ladder: one decision, before anything is stored, in one turn of the loop, so that no other join comes between. */
 function admit(turn: Turn, peer: Peer, join: JoinMessage) {
-  const { sessions, addresses, seats, limits } = turn.state;
+  const { sessions, addresses, limits } = turn.state;
   const session = sessions.get(join.sessionCode);
   const holder = session && holderIn(session, join.isInitiator);
   if (session && holder) {
@@ -143,11 +145,9 @@ function admit(turn: Turn, peer: Peer, join: JoinMessage) {
     addresses.failed(peer.address, turn.now);
     return refuse(turn, peer, isFull ? "session-full" : "role-taken");
   }
-  if (!session && 2 * sessions.size - seats >= limits.maxWaiting) return refuse(turn, peer, "at-capacity");
-  if (!session && !addresses.mayWait(peer.address)) {
-    addresses.failed(peer.address, turn.now);
-    return refuse(turn, peer, "rate-limited");
-  }
+  if (!session && turn.state.waiting >= limits.maxWaiting) return refuse(turn, peer, "at-capacity");
+  if (!session) addresses.failed(peer.address, turn.now); // as a guess does; who pairs with itself made one, too
+  if (!session && !addresses.mayWait(peer.address)) return refuse(turn, peer, "rate-limited");
   seat(turn, session ?? begin(turn, join.sessionCode), join.isInitiator, peer);
 }
 
@@ -221,15 +221,14 @@ function leave(turn: Turn, peer: Peer): void {
   const other = opposite(peer);
   unseat(turn, session, peer);
   if (other !== null) turn.effects.push({ do: "left", peer: other });
-  else end(turn, session, peer, false);
+  else end(turn, session, false);
   settle(turn, peer);
   if (turn.state.isDraining && other !== null) refuse(turn, other, "restarting");
 }
 
-/** The last peer of a session has left its seat. Who waited alone and met nobody has failed, as a guess does. */
-function end({ state, now, effects }: Turn, session: Session, last: Peer, isExpired: boolean): void {
+/** The last peer of a session has left its seat. */
+function end({ state, effects }: Turn, session: Session, isExpired: boolean): void {
   state.sessions.delete(session.code);
-  if (session.readyAt === null) state.addresses.failed(last.address, now);
   effects.push({ do: "ended", outcome: outcomeOf(session, isExpired) });
 }
 
@@ -259,7 +258,7 @@ function evict(turn: Turn, holder: Peer, newcomers: readonly Peer[]) {
 function expire(turn: Turn, session: Session): void {
   const peers = [session.initiator, session.joiner].filter((peer) => peer !== null);
   for (const peer of peers) unseat(turn, session, enter(turn, peer, "gone"));
-  if (peers[0]) end(turn, session, peers[0], true);
+  end(turn, session, true);
   for (const peer of peers) settle(turn, peer);
   for (const peer of peers) refuse(turn, peer, "session-expired");
 }
@@ -287,13 +286,14 @@ function enter({ now }: Turn, peer: Peer, phase: Peer["phase"]): Peer {
 
 /** Fills a seat or empties it. All changes of seats are made here, and so are the counts that follow from them. */
 function put(state: State, session: Session, isInitiator: boolean, peer: Peer | null): void {
-  const before = aloneIn(session);
+  const before = waiterIn(session);
   if (isInitiator) session.initiator = peer;
   else session.joiner = peer;
   state.seats += peer === null ? -1 : 1;
-  const after = aloneIn(session);
+  const after = waiterIn(session);
   if (before) state.addresses.waits(before.address, -1);
   if (after) state.addresses.waits(after.address, 1);
+  state.waiting += Number(after !== null) - Number(before !== null);
 }
 
 /** @param isPassedOn whether the seat is for another socket at once, so that the directory need not know */
@@ -309,8 +309,9 @@ function holderIn(session: Session, isInitiator: boolean): Peer | null {
   return isInitiator ? session.initiator : session.joiner;
 }
 
-function aloneIn({ initiator, joiner }: Session): Peer | null {
-  return initiator && joiner ? null : (initiator ?? joiner);
+/** Who waits for a first peer opposite. One whose peer has left is no burden of its own making, and keeps its seat. */
+function waiterIn({ initiator, joiner, readyAt }: Session): Peer | null {
+  return readyAt !== null || (initiator && joiner) ? null : (initiator ?? joiner);
 }
 
 function refuse({ effects }: Turn, peer: Peer, name: ErrorName, retryMs: number | null = null) {

@@ -84,10 +84,8 @@ export class Peer implements Opposite {
   }
 
   probe(): void {
-    if (this.answers) {
-      this.pongsDue++;
-      this.socket?.sendText(PROBE);
-    } else this.ping();
+    if (this.answers) this.socket?.sendText(PROBE);
+    else this.ping();
   }
 
   left(): void {

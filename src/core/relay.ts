@@ -26,6 +26,9 @@ const ABUSE_TOKENS = 10;
 /** Who was too fast is asked to wait at least so long: a loop of tries costs both ends more than the wait. */
 export const LEAST_WAIT_MS = 1_000;
 
+/** A pong is looked for in messages up to so many characters; it has 15. */
+const LONGEST_PONG = 100;
+
 /** Where a relay listens. */
 export interface Listener {
   readonly host: string;
@@ -72,6 +75,8 @@ export function startRelay(config: Listener & Limits, dependencies: Dependencies
   const bucket = new Bucket(config.messageRate, config.messageBurst);
   let isDegraded = false;
   let sweeps = 0;
+  /** When a drain has lasted long enough; it is over by then, or as soon as nobody is left. */
+  let cutAt = Number.POSITIVE_INFINITY;
   let emptied = () => {};
 
   const server = Bun.serve({
@@ -168,11 +173,14 @@ export function startRelay(config: Listener & Limits, dependencies: Dependencies
     return name;
   }
 
-  /** The answer of a page to `probe`, and so not of its browser alone. */
-  function answer(peer: Peer): null {
-    peer.pongsDue--;
-    if (peer.newcomers !== null) apply({ type: "heard", peer });
-    return null;
+  /** Whether this is the answer of a page to `probe`, and so not of its browser alone. It is free, as any answer. */
+  function answersProbe(peer: Peer, data: string | Buffer): boolean {
+    if (!peer.answers || peer.newcomers === null || typeof data !== "string" || data.length > LONGEST_PONG)
+      return false;
+    const message = wire.parse(data);
+    if (typeof message === "string" || message.type !== "pong") return false;
+    apply({ type: "heard", peer });
+    return true;
   }
 
   function bad(peer: Peer, field: wire.Field, now: number): null {
@@ -187,7 +195,7 @@ export function startRelay(config: Listener & Limits, dependencies: Dependencies
     const now = clock.now();
     const bytes = Buffer.byteLength(data);
     heard(peer, now);
-    if (data === wire.PONG && peer.pongsDue > 0) return answer(peer);
+    if (answersProbe(peer, data)) return null;
     const broken = charge(peer, now, bytes);
     if (broken !== null) return broken;
     if (typeof data === "string" && bytes > config.maxMessageBytes) return "too-large";
@@ -313,6 +321,7 @@ export function startRelay(config: Listener & Limits, dependencies: Dependencies
     }
     events.swept(lateMs);
     check(sweeps % CHECK_SWEEPS);
+    if (clock.now() >= cutAt) emptied();
   }
 
   /**
@@ -350,8 +359,8 @@ export function startRelay(config: Listener & Limits, dependencies: Dependencies
   async function drain(): Promise<void> {
     if (config.reusePort) server.stop(); // whoever shares the port takes what comes now
     apply({ type: "drain" });
-    const empty = new Promise<void>((resolve) => (emptied = resolve));
-    if (state.peers.size > 0) await Promise.race([empty, Bun.sleep(config.drainMs)]);
+    cutAt = clock.now() + config.drainMs;
+    if (state.peers.size > 0 && config.drainMs > 0) await new Promise<void>((resolve) => (emptied = resolve));
     for (const peer of [...state.peers]) refuse(peer, "restarting");
     await Promise.race([server.stop(), Bun.sleep(LINGER_MS)]);
     await stop();

@@ -136,7 +136,7 @@ export const OPTIONS = {
     default: "10000",
     min: "1",
     max: "10000000",
-    what: "sessions at once in which one peer waits for the other",
+    what: "sessions at once in which a first peer waits for the second",
   },
   maxWaitingPerAddress: {
     flag: "--max-waiting-per-address",
@@ -144,7 +144,7 @@ export const OPTIONS = {
     default: "64",
     min: "1",
     max: "10000000",
-    what: "sessions at once in which a peer of one address waits for the other",
+    what: "of these, by the address of the one who waits",
   },
   maxPerAddress: {
     flag: "--max-per-address",
@@ -173,15 +173,15 @@ export const OPTIONS = {
   failedJoinRate: {
     flag: "--failed-join-rate",
     kind: "count",
-    default: "2",
+    default: "5",
     min: "1",
     max: "1000000",
-    what: "joins a second from one address that are refused, or wait for nobody, as guesses at codes do",
+    what: "joins a second from one address that find nobody or are refused, as guesses at codes are",
   },
   failedJoinBurst: {
     flag: "--failed-join-burst",
     kind: "count",
-    default: "200",
+    default: "300",
     min: "1",
     max: "1000000",
     what: "such joins in one burst from an address that has been quiet",

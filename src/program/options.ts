@@ -217,7 +217,7 @@ function readOrigins(name: string, items: readonly string[]): readonly NamedOrig
 }
 
 function readEndpoint(text: string): Endpoint | undefined {
-  const [, host = "", digits = ""] = /^\[?([^\s\]]+?)\]?:(\d{1,5})$/.exec(text) ?? [];
+  const [, host = "", digits = ""] = /^\[?([^\s\]/]+?)\]?:(\d{1,5})$/.exec(text) ?? [];
   return host === "" || Number(digits) > 65_535 ? undefined : { host, port: Number(digits) };
 }
 

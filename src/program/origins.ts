@@ -53,7 +53,7 @@ function exactly(text: string): NamedOrigin {
 
 function below(text: string): NamedOrigin {
   const [head = "", tail = "", ...more] = text.split(ANY_LABELS);
-  if (more.length > 0 || tail === "" || !/^https?:\/\/$/.test(head))
+  if (more.length > 0 || tail === "" || tail.includes("*") || !/^https?:\/\/$/.test(head))
     throw new NoOrigin(text, 'has a "*" that is not all before the first dot: it stands for one or more whole labels');
   asSent(`${head}a.${tail}`, text);
   const end = `.${tail}`;

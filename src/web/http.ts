@@ -16,7 +16,7 @@ const PREFLIGHT_HEADERS = {
 
 /** Answers a request that is no upgrade (docs/PROTOCOL.md, "HTTP"). `sessions`: those with at least one peer now. */
 export function answer(request: Request, status: Status, sessions: number): Response {
-  const path = request.url.replace(/^https?:\/\/[^/]*|[?#].*$/g, ""); // a bad Host header makes no URL
+  const path = pathOf(request.url);
   const isWell = status !== "draining";
   if (path !== "/" && path !== "/health") return new Response("Not found\n", { status: 404, headers: HEADERS });
   // The default check of HAProxy: it must send nobody to a relay that drains.
@@ -31,4 +31,12 @@ export function answer(request: Request, status: Status, sessions: number): Resp
   if (/\btext\/html\b/.test(request.headers.get("accept") ?? ""))
     return new Response(page(status), { headers: { ...HEADERS, ...PAGE_HEADERS } });
   return new Response("whisper-signaling: a WebSocket relay for WebRTC. It stores nothing.\n", { headers: HEADERS });
+}
+
+/** A bad Host header makes no URL, and then Bun gives what was sent as it is: so this looks, and parses nothing. */
+function pathOf(url: string): string {
+  const scheme = url.startsWith("http") ? url.indexOf("://") : -1;
+  const start = scheme === -1 ? 0 : url.indexOf("/", scheme + 3);
+  const ends = ["?", "#"].map((mark) => url.indexOf(mark)).filter((at) => at !== -1);
+  return start === -1 ? "" : url.slice(start, Math.min(url.length, ...ends));
 }

@@ -77,12 +77,12 @@ describe("an address", () => {
     const back = story.comes("back", 3);
     expect(story.joins(back, true, "BBBBBBBB", "token of w").slice(0, 2)).toEqual(["unseat w", "seat back"]);
     expect(waiter("DDDDDDDD")).toEqual(["seat w"]);
-    story.do({ type: "gone", peer: bob }); // and so its partner waits again, one more than may begin to
+    story.do({ type: "gone", peer: bob }); // its partner stays, and whoever was left so is no burden of its own making
     expect(waiter("EEEEEEEE")).toEqual(["refuse w rate-limited"]);
     expect(story.joins(story.comes("bob", 2), false, "AAAAAAAA")).toEqual(["seat bob", "ready"]);
   });
 
-  test("pays for joins that are refused and for those that waited for nobody, and then has none left", () => {
+  test("pays for joins that are refused and for those that find nobody, and then has none left", () => {
     const story = new Story(["--failed-join-burst=3", "--failed-join-rate=1"]);
     const alice = story.sits("alice", true, CODE, 2);
     expect(story.joins(story.comes("guess", 1), true)).toEqual(["refuse guess role-taken"]);
@@ -91,8 +91,17 @@ describe("an address", () => {
     expect(story.joins(story.comes("bob", 3), false)).toEqual(["seat bob", "ready"]);
     story.now += 1_000;
     expect(story.joins(story.comes("w", 1), true, "CCCCCCCC")).toEqual(["seat w"]);
-    story.do({ type: "gone", peer: alice }); // a session that was ready costs nobody
-    expect(story.joins(story.comes("alice", 2), true)).toEqual(["seat alice", "ready"]);
+    story.do({ type: "gone", peer: alice });
+    expect(story.joins(story.comes("alice", 2), true)).toEqual(["seat alice", "ready"]); // somebody was there: it is free
+  });
+
+  test("that pairs with itself has guessed all the same", () => {
+    const story = new Story(["--failed-join-burst=3", "--failed-join-rate=1"]);
+    for (const code of ["AAAAAAAA", "BBBBBBBB", "CCCCCCCC"]) {
+      const pair = [story.sits("a", true, code, 1), story.sits("b", false, code, 1)];
+      for (const peer of pair) story.do({ type: "gone", peer });
+    }
+    expect(story.joins(story.comes("a", 1), true, "DDDDDDDD")).toEqual(["refuse a rate-limited"]);
   });
 
   test("that has none left takes its own seat back by its token", () => {
@@ -112,6 +121,17 @@ describe("an address", () => {
     story.do({ type: "gone", peer: fickle });
     expect(story.joins(story.comes("fickle", 1), true)).toEqual(["refuse fickle rate-limited"]);
   });
+});
+
+test("who was left alone fills no room that others wait in, however many are left so", () => {
+  const story = new Story(["--max-waiting=1"]);
+  for (const code of ["AAAAAAAA", "BBBBBBBB", "CCCCCCCC"]) {
+    const first = story.sits("first", true, code, 1);
+    story.sits("second", false, code, 2);
+    story.do({ type: "gone", peer: first });
+  }
+  expect(story.joins(story.comes("stranger", 3), true, "DDDDDDDD")).toEqual(["seat stranger"]);
+  expect(story.joins(story.comes("another", 4), true, "EEEEEEEE")).toEqual(["refuse another at-capacity"]);
 });
 
 describe("a held seat", () => {

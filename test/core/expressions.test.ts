@@ -47,12 +47,6 @@ const FORWARDED: Way = {
   ],
   length: HEAD_CHARACTERS,
 };
-const PATH: Way = {
-  through: (text) => answer(new Request(`http://relay/${text}`), "ok", 0),
-  worst: [around("", "/", "x"), around("?", "?", "#"), around("", "http://", ""), around("#", "?#", "x")],
-  length: HEAD_CHARACTERS,
-};
-
 /** By the literal, as it stands in the source. */
 const WAYS: Readonly<Record<string, Way>> = {
   "/^\\s*\\[?(.*?)(?:%\\w+)?(?:\\]|\\](?::\\d+))?\\s*$/": FORWARDED,
@@ -73,7 +67,6 @@ const WAYS: Readonly<Record<string, Way>> = {
     worst: [around("", "w", ""), around("", "websocket", "x")],
     length: HEAD_CHARACTERS,
   },
-  "/^https?:\\/\\/[^/]*|[?#].*$/g": PATH,
   "/\\btext\\/html\\b/": {
     through: (text) => answer(new Request("http://relay/", { headers: { Accept: text } }), "ok", 0),
     worst: [around("", "text/", ""), around("", "text/htm ", "x"), around("", "t", "")],

@@ -10,7 +10,12 @@ const LOAD = resolve(ROOT, "dist/whisper-load");
 const PAIRS = 5_000;
 
 test("grown to 10,000 peers and under 60 s of load, a locked relay loses nobody and ends well", async () => {
-  await using relay = await spawnRelay("binary", "--sandbox=require", "--admin=127.0.0.1:0");
+  await using relay = await spawnRelay(
+    "binary",
+    "--sandbox=require",
+    "--admin=127.0.0.1:0",
+    `--max-per-address=${4 * PAIRS}`,
+  );
   const { pid } = relay.process;
   const unmet = ["--expect=failed=0", "--expect=errors=0"];
   const [held, churned] = await Promise.all([

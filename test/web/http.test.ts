@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { connect } from "node:net";
 import { equals, until } from "../support/machines/until.ts";
-import { newPair } from "../support/peers/client.ts";
+import { expectUndisturbed, newPair } from "../support/peers/client.ts";
 import { RawClient, UPGRADE } from "../support/peers/raw.ts";
 import { type RunningRelay, spawnRelay } from "../support/relays/relay.ts";
 
@@ -122,4 +122,18 @@ test("a byte order mark before a message makes it none, and the text behind it i
   await alice.expectError("bad-message");
   alice.send(offer.replace("{}", '{"sdp":"\ufeff"}')); // inside a string it is a character as any other
   expect(await bob.next()).toBe(offer.replace("{}", '{"sdp":"\ufeff"}'));
+});
+
+test("a path that no URL could be is found at once, however long and odd it is", async () => {
+  await using relay = await spawnRelay("binary");
+  const pair = await newPair(relay.url);
+  for (const host of ["a b", "[::", "x:99999", "relay"])
+    for (const mark of ["?", "#", "/"]) {
+      const raw = await RawClient.dial(relay.port);
+      const since = performance.now();
+      raw.write(`GET /${mark.repeat(15_000)}`, Buffer.from([0xe2, 0x80, 0xa8]), `x HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+      await raw.head();
+      expect([host, mark, performance.now() - since < 250]).toEqual([host, mark, true]); // it was 400 to 3,000 ms
+    }
+  await expectUndisturbed(pair);
 });

@@ -196,7 +196,7 @@ export function bystanders(startRelay: Start): void {
       const mallory = await Client.connect(relay.url);
       mallory.send({ type: "join", sessionCode: present, isInitiator: true });
       expect(await alice.next()).toBe('{"type":"probe"}');
-      alice.send('{"type":"pong"}');
+      alice.send('{ "type" : "pong" }'); // however it is written
       await mallory.expectError("role-taken");
 
       const since = performance.now();
@@ -206,6 +206,38 @@ export function bystanders(startRelay: Start): void {
       ghost.write(frame(OP.pong, "")); // as the browser of a page in the back/forward cache answers a ping
       await again.expect("joined");
       expect(performance.now() - since).toBeWithin(PROBE_MS - 50, PROBE_MS + HEARD_MS);
+    });
+
+    test.concurrent("a pong of the WebSocket before it takes nothing from the answer to a probe", async () => {
+      await using relay = await start();
+      const code = newCode();
+      const holder = await RawClient.connect(relay.port);
+      holder.say({ type: "join", sessionCode: code, isInitiator: true, answers: true });
+      await holder.text();
+      await untilSilent();
+      const mallory = await Client.connect(relay.url, "203.0.113.1");
+      mallory.send({ type: "join", sessionCode: code, isInitiator: true });
+      expect(await holder.text()).toBe('{"type":"probe"}');
+      holder.write(frame(OP.pong, ""));
+      holder.say({ type: "pong" });
+      await mallory.expectError("role-taken");
+    });
+
+    test.concurrent("a drain that stands still past its end passes on what came meanwhile, and lasts as long as it should", async () => {
+      await using relay = await start("--drain=3s");
+      const { code, alice, bob } = await newPair(relay.url, newCode(), "192.0.2.1");
+      const waiting = await Client.join(relay.url, newCode(), true, "192.0.2.2");
+      const ended = relay.stop();
+      await waiting.expectError("restarting");
+      signal(relay, "SIGSTOP");
+      const offer = alice.send({ type: "offer", sessionCode: code, offer: {} });
+      await Bun.sleep(4_000);
+      signal(relay, "SIGCONT");
+      expect(await bob.next()).toBe(offer);
+      const answer = bob.send({ type: "answer", sessionCode: code, answer: {} });
+      expect(await alice.next()).toBe(answer);
+      for (const peer of [alice, bob]) peer.send({ type: "leave" });
+      expect((await ended).exitCode).toBe(0);
     });
   });
 }

@@ -72,6 +72,7 @@ export class World {
     }
     for (const peer of this.state.peers) copy.state.peers.add(peers.get(peer) ?? peer);
     copy.state.seats = this.state.seats;
+    copy.state.waiting = this.state.waiting;
     copy.state.isDraining = this.state.isDraining;
     copy.now = this.now;
     copy.sockets = this.sockets.map(of);
@@ -203,6 +204,8 @@ export class World {
       }
     }
     must(seats === held, "the count of seats is wrong");
+    const waiting = [...sessions.values()].filter(({ readyAt }) => readyAt === null).length;
+    must(this.state.waiting === waiting, "the count of those who wait for a first peer is wrong");
     must(this.topics.size === held, "somebody is in a topic and not in a seat");
     must(
       [...peers].every((peer) => this.sockets.includes(peer)),
