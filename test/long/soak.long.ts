@@ -56,7 +56,7 @@ async function churn(place: Place, ms: number): Promise<number> {
 }
 
 test("after every cycle all is given back, and memory has found its level", async () => {
-  await using relay = await spawnProgram([...PURGING, ...command("binary", ...TIMES)]);
+  await using relay = await spawnProgram([...PURGING, ...command("binary", ...TIMES, "--max-per-address=10000")]);
   const { pid } = relay.process;
   expect(await relay.sessions()).toBe(0);
   const openAtFirst = openFiles(pid);
