@@ -90,7 +90,40 @@ function objects(): Buffer {
 
 const pipelined = Buffer.from("GET /health HTTP/1.1\r\nHost: relay\r\n\r\n".repeat(1_000));
 
+/** Connects and joins; what it hears, it passes on. */
+function joined(port: number, address: string, n: number, isInitiator: boolean): Socket {
+  const socket = dial(port, address);
+  socket.write(Buffer.concat([Buffer.from(UPGRADE), join(n, isInitiator)]));
+  return socket;
+}
+
 export const ATTACKS: Readonly<Record<string, Attack>> = {
+  seats: {
+    title: "joins for one held seat, from two addresses",
+    run(port) {
+      joined(port, "127.0.3.1", 0, true);
+      for (let n = 0; n < 20; n++)
+        again(port, `127.0.2.${1 + (n % 2)}`, (socket) => {
+          socket.write(Buffer.concat([Buffer.from(UPGRADE), join(0, true)]));
+          setTimeout(() => socket.destroy(), 200);
+        });
+    },
+  },
+  waiting: {
+    title: "40 addresses that wait in as many sessions as they may",
+    run: (port) => many(10_000, (n) => joined(port, addressOf(n, 250), n, true)),
+  },
+  guesses: {
+    title: "guesses at codes from one address, 20 at a time",
+    run(port) {
+      let n = 0;
+      for (let at = 0; at < 20; at++)
+        again(port, "127.0.2.1", (socket) => {
+          socket.write(Buffer.concat([Buffer.from(UPGRADE), join(n++, false)]));
+          setTimeout(() => socket.destroy(), 50);
+        });
+    },
+  },
   pipeline: {
     title: "GETs without a pause on one connection",
     run: (port) => again(port, "127.0.2.1", (socket) => pour(socket, pipelined)),
