@@ -26,7 +26,15 @@ test("ten restarts under churn lose no pair, and all sessions complete", async (
   const tally = new Tally();
   await using relays = new AsyncDisposableStack();
   const start = async (port: number) =>
-    relays.use(await spawnRelay("binary", `--port=${port}`, "--reuse-port", `--drain=${DRAIN_MS}ms`, "--max-per-address=10000"));
+    relays.use(
+      await spawnRelay(
+        "binary",
+        `--port=${port}`,
+        "--reuse-port",
+        `--drain=${DRAIN_MS}ms`,
+        `--max-per-address=${10 * CROWD}`,
+      ),
+    );
 
   let relay = await start(0);
   const { port } = relay;

@@ -198,7 +198,7 @@ describe.skipIf(process.platform !== "linux")("started by the script of the pack
 test("the table in OPERATIONS names every signal that has a rule, and its rule", () => {
   const operations = readFileSync(resolve(ROOT, "docs/OPERATIONS.md"), "utf8");
   const [, table = ""] = /\n## Signals\n([\s\S]*?)\n## /.exec(operations) ?? [];
-  const row = (words: RegExp) => table.split("\n").find((line) => words.test(line)) ?? "";
+  const row = (words: RegExp) => table.split("\n").find((line) => line.startsWith("|") && words.test(line)) ?? "";
   const names = (line: string) =>
     [...(line.split("|")[1] ?? "").matchAll(/`([A-Z0-9]+)`/g)].map(([, name]) => `SIG${name}`);
   expect(names(row(/drains/)) as unknown[]).toEqual([...SIGNALS.drain]);

@@ -25,7 +25,7 @@ export class PeerProcess implements AsyncDisposable {
     const role = options.isInitiator ? "initiator" : "joiner";
     const flood = options.flood ? [options.flood.messages, options.flood.bytes].map(String) : [];
     const cmd = [...(options.through ?? []), process.execPath, PROGRAM, url, codes.join(), role, ...flood];
-    const allJoined = new RegExp(`(?:"joined"(?:(?!"joined")[^])*){${codes.length}}`); // one way to match, however few there are
+    const allJoined = new RegExp(`(?:(?:(?!"joined")[^])*"joined"){${codes.length}}`);
     return new PeerProcess(await launch(cmd, allJoined));
   }
 

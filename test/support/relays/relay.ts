@@ -122,7 +122,7 @@ export async function launch(cmd: readonly string[], ready: RegExp, options: Lau
   clearTimeout(deadline);
   if (said.length > 0) return { process, ...outputs, said, [Symbol.asyncDispose]: end };
   await end();
-  throw new Error(`${cmd.join(" ")}\nis not ready, and printed ${outputs.stdout.text}${outputs.stderr.text}`);
+  throw new Error(`not ready: ${cmd.join(" ").slice(0, 300)}\nprinted: ${outputs.stdout.text}${outputs.stderr.text}`);
 }
 
 /** Everything a process prints on one stream, as it comes. */
