@@ -198,8 +198,8 @@ export function startRelay(config: Listener & Limits, dependencies: Dependencies
     if (answersProbe(peer, data)) return null;
     const broken = charge(peer, now, bytes);
     if (broken !== null) return broken;
-    if (typeof data === "string" && bytes > config.maxMessageBytes) return "too-large";
     if (typeof data !== "string") return bad(peer, "json", now);
+    if (bytes > config.maxMessageBytes) return "too-large";
     const message = wire.parse(data);
     if (typeof message === "string") return bad(peer, message, now);
     switch (message.type) {
@@ -298,16 +298,17 @@ export function startRelay(config: Listener & Limits, dependencies: Dependencies
     if (name === null || socket?.readyState !== WebSocket.OPEN) return;
     const { close } = wire.ERRORS[name];
     events.refused(name);
-    socket.sendText(wire.error(name, retryMs ?? retryAfterMs(peer, name), field));
+    socket.sendText(wire.error(name, retryAfterMs(peer, name, retryMs), field));
     if (close === null || (name === "bad-message" && peer.badMessages <= wire.FORGIVEN_BAD_MESSAGES)) return;
     peer.closedFor = name;
     socket.close(close, name);
   }
 
-  function retryAfterMs(peer: Peer, name: wire.ErrorName): number | null {
+  /** @param known what admission knows of it already */
+  function retryAfterMs(peer: Peer, name: wire.ErrorName, known: number | null): number | null {
     if (name === "rate-limited")
-      return Math.max(LEAST_WAIT_MS, Math.ceil(bucket.overdrawnMs(peer.fullAt, clock.now())));
-    return name === "restarting" || name === "at-capacity" ? spread() : null;
+      return Math.max(LEAST_WAIT_MS, Math.ceil(known ?? bucket.overdrawnMs(peer.fullAt, clock.now())));
+    return name === "restarting" || name === "at-capacity" ? spread() : known;
   }
 
   /** Ends what is due, pings whose turn it is, and looks at the books. */
