@@ -1,18 +1,9 @@
 /** The options of the relay: their defaults, bounds and help. */
+
 import { expect, test } from "bun:test";
 import { OPTIONS, optionsHelp, readConfig } from "../../src/program/config.ts";
 import { environmentName } from "../../src/program/environment.ts";
-import { ConfigError } from "../../src/program/options.ts";
-
-function refusal(args: string[], env: Record<string, string> = {}): string {
-  try {
-    readConfig(args, env);
-  } catch (failure) {
-    if (failure instanceof ConfigError) return failure.message;
-    throw failure;
-  }
-  return "taken";
-}
+import { refusal } from "../support/machines/refusal.ts";
 
 test("without a word, the defaults are those of the wire", () => {
   expect(readConfig([], {})).toMatchObject({

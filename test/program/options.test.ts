@@ -1,17 +1,8 @@
 /** How options are written and read, tried on those of the relay. */
+
 import { describe, expect, test } from "bun:test";
 import { readConfig } from "../../src/program/config.ts";
-import { ConfigError } from "../../src/program/options.ts";
-
-function refusal(args: string[], env: Record<string, string> = {}): string {
-  try {
-    readConfig(args, env);
-  } catch (failure) {
-    if (failure instanceof ConfigError) return failure.message;
-    throw failure;
-  }
-  return "taken";
-}
+import { refusal } from "../support/machines/refusal.ts";
 
 test("a flag wins over the environment, which wins over the default", () => {
   const env = { WHISPER_PORT: "9000", WHISPER_SESSION_TTL: "90s", PORT: "1" };
