@@ -6,8 +6,7 @@ import { expect, test } from "bun:test";
 import { MemoryGroup } from "../support/machines/cgroup.ts";
 import { counted, scrape } from "../support/machines/metrics.ts";
 import { measured, quantile, residentBytes } from "../support/machines/outside.ts";
-import { until } from "../support/machines/until.ts";
-import { Client, expectUndisturbed, newPair } from "../support/peers/client.ts";
+import { expectUndisturbed, newPair, untilTaken } from "../support/peers/client.ts";
 import { inTurns } from "../support/peers/crowd.ts";
 import { sayUnfinished } from "../support/peers/unfinished.ts";
 import { command, PURGING, spawnProgram } from "../support/relays/relay.ts";
@@ -54,11 +53,7 @@ test.skipIf(obstacle !== null).each([
   expect(taken + (upgrades["memory"] ?? 0) + (upgrades["address"] ?? 0)).toBe(count);
   expect(relay.process.exitCode).toBe(null);
   for (const { client } of mallories) client.end(true);
-  await until("a newcomer to be taken", async () => {
-    const newcomer = await Client.connect(relay.url).catch(() => null);
-    newcomer?.close();
-    return newcomer !== null;
-  });
+  await untilTaken(relay.url);
   await expectUndisturbed(pair);
   relay.process.kill("SIGKILL");
   await relay.process.exited;

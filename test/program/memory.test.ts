@@ -6,7 +6,7 @@ import { MemoryWatch } from "../../src/program/memory.ts";
 import { counted } from "../support/machines/metrics.ts";
 import { residentBytes } from "../support/machines/outside.ts";
 import { equals, until } from "../support/machines/until.ts";
-import { Client, expectUndisturbed, newPair } from "../support/peers/client.ts";
+import { expectUndisturbed, newPair, untilTaken } from "../support/peers/client.ts";
 import { inTurns } from "../support/peers/crowd.ts";
 import { RawClient, UPGRADE } from "../support/peers/raw.ts";
 import { sayUnfinished } from "../support/peers/unfinished.ts";
@@ -55,11 +55,7 @@ test("above it newcomers are told to come back, who is here goes on, and it ends
   await expectUndisturbed(pair);
   expect(residentBytes(relay.process.pid) - idle).toBeLessThan(150 * MIB);
   for (const { client } of mallories) client.end(true);
-  await until("a newcomer to be taken", async () => {
-    const newcomer = await Client.connect(relay.url).catch(() => null);
-    newcomer?.close();
-    return newcomer !== null;
-  });
+  await untilTaken(relay.url);
   await expectUndisturbed(pair);
   expect((await relay.stop("SIGKILL")).stderr.match(/memory is short/g)?.length).toBe(1);
 });

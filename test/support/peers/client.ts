@@ -1,5 +1,7 @@
 /** A peer under test, with the runtime's own WebSocket. */
+
 import { HEARD_MS } from "../../../src/core/admission.ts";
+import { until } from "../machines/until.ts";
 import { Inbox, upToPong } from "./inbox.ts";
 
 export interface Closed {
@@ -98,6 +100,15 @@ export class Client {
 /** Waits until a peer that says nothing has been silent for so long that the relay would ask whether it is there. */
 export async function untilSilent(): Promise<void> {
   await Bun.sleep(HEARD_MS + 50);
+}
+
+/** Waits until a relay that was short of room takes a newcomer. */
+export async function untilTaken(url: string): Promise<void> {
+  await until("a newcomer to be taken", async () => {
+    const newcomer = await Client.connect(url).catch(() => null);
+    newcomer?.close();
+    return newcomer !== null;
+  });
 }
 
 /** 12 upper-case hex digits, as the clients make them. */
