@@ -6,6 +6,7 @@
 import { mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { type MinifyOptions, minify } from "terser";
+import { integrityOf } from "../src/program/library.ts";
 
 const ROOT = resolve(import.meta.dir, "..");
 export const ENTRIES = ["client", "channel", "words"] as const;
@@ -17,11 +18,6 @@ const OPTIONS: MinifyOptions = {
   compress: { passes: 4, ecma: 2020, unsafe: true, unsafe_arrows: true, keep_fargs: false },
   mangle: { toplevel: true, properties: { regex: /^_/ } },
 };
-
-/** The hash by which a page pins a script (W3C Subresource Integrity). */
-export function integrityOf(text: string): string {
-  return `sha384-${new Bun.CryptoHasher("sha384").update(text).digest("base64")}`;
-}
 
 /** The lines of docs/CLIENT.md that say the hashes of these files. */
 export function integrityTable(files: readonly (readonly [name: string, text: string])[]): string {

@@ -69,11 +69,18 @@ const PROGRAMS = [
 type Program = (typeof PROGRAMS)[number];
 /** Libraries that are in a binary: in the load tester's, whose reports they draw. */
 const COMPILED_IN = ["uplot"] as const satisfies (keyof typeof packageJson.devDependencies)[];
+/** What makes the browsers' library small, with what that needs. */
+const MINIFIER = ["terser", "acorn", "@jridgewell"];
 
 const ROOT = resolve(import.meta.dir, "..");
 const RELEASE = join(ROOT, "dist/release");
-/** All that a build reads: what the Dockerfile copies, and for the load tester its libraries. */
-const SOURCES = ["package.json", "src", ...COMPILED_IN.map((library) => `node_modules/${library}`)];
+/** All that a build reads: what the Dockerfile copies, and for the libraries in the binaries what they need. */
+const SOURCES = [
+  "package.json",
+  "release",
+  "src",
+  ...[...COMPILED_IN, ...MINIFIER].map((library) => `node_modules/${library}`),
+];
 /** Where Debian's libc6-arm64-cross keeps what qemu needs to find for arm64. */
 const SYSROOTS = ["/", "/usr/aarch64-linux-gnu"];
 /** The longest that one command may take, in ms. A start takes a second in an emulator; a build may fetch a runtime. */

@@ -13,6 +13,7 @@ import type { Admin, startAdmin } from "./program/admin.ts";
 import { type Config, doubtsAbout, givenOptions, optionsHelp, readConfig } from "./program/config.ts";
 import { describeFailure, whyNotListen } from "./program/failure.ts";
 import { localHosts } from "./program/hosts.ts";
+import { readLibrary } from "./program/library.ts";
 import { Log, NAME } from "./program/log.ts";
 import { LOOK_MS, MemoryWatch } from "./program/memory.ts";
 import { Metrics } from "./program/metrics.ts";
@@ -22,14 +23,16 @@ import { openFileLimit, ResourceReader } from "./program/resources.ts";
 import { ignoreOthers, obeySignals } from "./program/signals.ts";
 import type { Certificate } from "./program/tls.ts";
 import { WATCH_MS, Wrappers } from "./program/wrappers.ts";
-import { answer } from "./web/http.ts";
+import { answer, type Scripts } from "./web/http.ts";
+import { newScript } from "./web/script.ts";
 
 const HELP = `${NAME} ${version}: a WebSocket relay through which two WebRTC peers find each other. It stores nothing.
 
 Usage:
   ${NAME} [OPTIONS]     run the relay
   ${NAME} check [URL]   try a relay (default: the one that these options describe, on this machine)
-  ${NAME} print WHAT    write what stands around it with these options: systemd, caddy, nginx, haproxy or nftables
+  ${NAME} print WHAT    write what stands around it with these options: systemd, caddy, nginx, haproxy or nftables;
+${" ".repeat(NAME.length + 17)}or integrity, the hashes of the scripts that it serves to pages, /client.js first
   ${NAME} --help
   ${NAME} --version
 
@@ -53,6 +56,9 @@ async function serve(config: Config, given: Record<string, string>, doubts: read
   const tlsFiles = tlsCert !== null && tlsKey !== null ? await import("./program/tls.ts") : null;
   const tls = tlsFiles?.readCertificate(tlsCert ?? "", tlsKey ?? "") ?? null;
   const sandbox = config.sandbox === "off" ? null : await import("./lockdown/sandbox.ts");
+  const scripts = new Map(
+    [...(await readLibrary())].map(([path, text]) => [path, text === null ? null : newScript(text)]),
+  );
   const adminRoom = config.admin && (await import("./program/admin.ts"));
 
   const scrubber = await Scrubber.open(tls, (line) => log.warn(line));
@@ -66,7 +72,7 @@ async function serve(config: Config, given: Record<string, string>, doubts: read
   }
   const admin =
     config.admin && adminRoom && listen(log, config.admin, (where) => listenForOperator(where, adminRoom.startAdmin));
-  const relay = listen(log, config, () => startRelay(config, dependencies(log, metrics, memory, tls, failed)));
+  const relay = listen(log, config, () => startRelay(config, dependencies(log, metrics, memory, tls, scripts, failed)));
   const drain = drainOnSignal(log, config, relay, admin);
   if (wrappers)
     setInterval(() => {
@@ -132,11 +138,12 @@ function dependencies(
   metrics: Metrics,
   memory: MemoryWatch,
   tls: Certificate | null,
+  scripts: Scripts,
   failed: (error: unknown) => void,
 ): Dependencies {
-  const world = {
+  const world: Dependencies = {
     events: metrics,
-    http: answer,
+    http: (request, status, sessions) => answer(request, status, sessions, scripts),
     isShort: () => memory.isShort,
     warn: (line: string) => log.warn(line),
     failed,
@@ -207,7 +214,8 @@ async function runCheck(args: readonly string[]): Promise<void> {
 
 async function runPrint([what, ...args]: readonly string[]): Promise<void> {
   const { printed } = await import("./program/print.ts");
-  print(printed(what, readConfig(args, process.env), givenOptions(args, process.env)));
+  const library = await readLibrary();
+  print(printed(what, readConfig(args, process.env), givenOptions(args, process.env), library));
 }
 
 function newLog(format: Config["log"]): Log {

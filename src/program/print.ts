@@ -1,12 +1,13 @@
 /**
- * What stands around a relay, written to fit its options: a systemd unit, the block of a proxy in front of it, or the
- * kernel's filter. Pure:
- * it reads the options and returns text; nothing here knows whether such a program is installed.
+ * What stands around a relay, written to fit its options: a systemd unit, the block of a proxy in front of it, the
+ * kernel's filter, or the hashes of the scripts that it serves. Pure: it reads the options and returns text; nothing here
+ * knows whether such a program is installed.
  */
 
 import { type Config, OPTIONS, openFilesFor } from "./config.ts";
 import { FIRST_FREE_PORT } from "./failure.ts";
 import { isLoopback, localHosts, localSource } from "./hosts.ts";
+import { integrityOf } from "./library.ts";
 import { nftables } from "./nftables.ts";
 import { ConfigError, type OptionTable } from "./options.ts";
 
@@ -16,7 +17,9 @@ const WRITERS = {
   nginx,
   haproxy,
   nftables: (config: Config) => nftables(config, isLoopback(config.host)),
+  integrity,
 } as const;
+type Library = ReadonlyMap<string, string | null>;
 
 /** Where the unit expects the binary. */
 const BINARY = "/usr/local/bin/whisper-signaling";
@@ -30,13 +33,27 @@ const PROXY_IDLE_MIN_S = 60;
 /**
  * @param what one of WRITERS
  * @param given the options that were set, by their names without dashes, as the operator wrote them
- * @throws ConfigError where there is no such writer, or the options leave open what it has to write
+ * @param library the scripts that it serves, by path; null for one that has not been built
+ * @throws ConfigError where there is no such writer, or what is given leaves open what it has to write
  */
-export function printed(what: string | undefined, config: Config, given: Readonly<Record<string, string>>): string {
+export function printed(
+  what: string | undefined,
+  config: Config,
+  given: Readonly<Record<string, string>>,
+  library: Library,
+): string {
   const writer = new Map<string | undefined, (typeof WRITERS)[keyof typeof WRITERS]>(Object.entries(WRITERS)).get(what);
   if (writer === undefined)
     throw new ConfigError(`print ${JSON.stringify(what ?? "")} is not one of ${Object.keys(WRITERS).join(", ")}`);
-  return `${writer(config, given).join("\n")}\n`;
+  return `${writer(config, given, library).join("\n")}\n`;
+}
+
+/** A line for each script, as sha384sum writes them, but in the form that browsers take. */
+function integrity(_config: Config, _given: unknown, library: Library): string[] {
+  return [...library].map(([path, text]) => {
+    if (text === null) throw new ConfigError(`print "integrity" finds no ${path}: bun run build:client makes it`);
+    return `${integrityOf(text)}  ${path}`;
+  });
 }
 
 function systemd(config: Config, given: Readonly<Record<string, string>>): string[] {

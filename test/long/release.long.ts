@@ -10,7 +10,15 @@ import packageJson from "../../package.json" with { type: "json" };
 import { type Outcome, Output, ROOT, run, spawn } from "../support/relays/relay.ts";
 
 /** All that a release is made from. */
-const SOURCES = ["package.json", "src", "release/release.ts", "node_modules/uplot"];
+const SOURCES = [
+  "package.json",
+  "src",
+  "release",
+  "node_modules/uplot",
+  "node_modules/terser",
+  "node_modules/acorn",
+  "node_modules/@jridgewell",
+];
 const PREFIX = `${packageJson.name}-${packageJson.version}`;
 const NATIVE = process.arch === "arm64" ? "linux-arm64" : "linux-x64";
 const BINARIES = [NATIVE, "windows-x64.exe"].flatMap((target) => [

@@ -63,9 +63,9 @@ describe.each(VARIANTS)("print (%s)", (variant) => {
   );
 
   test.each([
-    [["apache"], 'print "apache" is not one of systemd, caddy, nginx, haproxy, nftables'],
-    [["toString"], 'print "toString" is not one of systemd, caddy, nginx, haproxy, nftables'],
-    [[], 'print "" is not one of systemd, caddy, nginx, haproxy, nftables'],
+    [["apache"], 'print "apache" is not one of systemd, caddy, nginx, haproxy, nftables, integrity'],
+    [["toString"], 'print "toString" is not one of systemd, caddy, nginx, haproxy, nftables, integrity'],
+    [[], 'print "" is not one of systemd, caddy, nginx, haproxy, nftables, integrity'],
     [
       ["nftables", "--host=::1"],
       'print nftables needs the port that strangers reach: --host "::1" --port "8000" is not; add those of the proxy, such as --host :: --port 443',
