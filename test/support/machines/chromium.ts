@@ -36,6 +36,12 @@ export function launchChromium(more: readonly string[] = [], without: readonly s
   return chromium.launch({ executablePath: CHROMIUM, args, ignoreDefaultArgs: [...without], timeout: PATIENCE_MS });
 }
 
+/** The processes that pages of this browser run in. */
+export async function renderersOf(browser: Browser): Promise<number[]> {
+  const { processInfo } = await (await browser.newBrowserCDPSession()).send("SystemInfo.getProcessInfo");
+  return processInfo.filter(({ type }) => type === "renderer").map(({ id }) => id);
+}
+
 /** A page.html in a context of its own, as in a browser of its own. */
 export class BrowserPeer implements AsyncDisposable {
   readonly #page: Page;
