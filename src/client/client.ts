@@ -53,7 +53,7 @@ export function connect(options: ConnectOptions): Session {
   const within = newTimer();
   const inbox = newQueue(ended);
   const outbox = newQueue(ended);
-  let name = code;
+  let name = "";
   let links: Link[] = [];
   let peer: string | null | undefined;
   let wasConnected = false;
@@ -117,10 +117,7 @@ export function connect(options: ConnectOptions): Session {
     const later = newTimer();
 
     const link: Link = {
-      _isReady: false,
       _isInitiator: session.isInitiator,
-      _pairing: undefined,
-      _isRefused: false,
       _send(message) {
         const isOpen = socket?.readyState === 1;
         if (isOpen) socket?.send(JSON.stringify(message));
@@ -214,8 +211,8 @@ export function connect(options: ConnectOptions): Session {
       drop();
       const { retry, retryAfterMs = 0, message } = told.code === reason ? told : {};
       const isExpired = code === 4502;
-      // The seat is held, or was given to another. In the other one a ghost of this very client may sit.
-      const isHeld = !role && (code === 4501 || ((code === 4500 || code === 4504) && flips++ < 1));
+      // The seat is held. In the other one a ghost of this very client may sit.
+      const isHeld = !role && (code === 4501 || (code === 4500 && flips++ < 1));
       if (isHeld) {
         link._isInitiator = !link._isInitiator;
         token = undefined;
@@ -223,7 +220,7 @@ export function connect(options: ConnectOptions): Session {
       if (isHeld || mayRetry(code, retry)) {
         if (isExpired && session.state === "connected") return; // joined again when a restart of ICE needs it
         const inMs = pause(tries++, retryAfterMs, (isHeld && tries < 2) || isExpired ? 0 : Math.random());
-        notBefore = retryAfterMs && Date.now() + inMs;
+        notBefore = Date.now() + retryAfterMs;
         later(inMs, dial);
         if (session.state === "waiting") session.state = "connecting";
         emit("retrying", { inMs, reason });

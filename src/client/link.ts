@@ -24,11 +24,12 @@ export interface Message {
 }
 
 export interface Link {
-  _isReady: boolean;
+  /** Whether somebody sits opposite. */
+  _isReady?: boolean;
   _isInitiator: boolean;
-  _pairing: number | undefined;
+  _pairing?: number | undefined;
   /** Whether it was sent away for good. */
-  _isRefused: boolean;
+  _isRefused?: boolean;
   _send(message: object): boolean;
   /** Dials, unless there is a socket or the relay asked for patience. */
   _dial(): void;

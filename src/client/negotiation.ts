@@ -166,7 +166,9 @@ export function newNegotiation(
   }
 
   async function describe(telling: RTCPeerConnection, n?: number): Promise<void> {
-    const { type, sdp } = telling.localDescription as RTCSessionDescription;
+    let { type, sdp } = telling.localDescription as RTCSessionDescription;
+    // The first offer made the initiator DTLS's server, and the roles stay: Firefox answers later offers as if they did not.
+    if (session.isInitiator) sdp = sdp.replace(/:active/g, ":passive");
     const description: Description = { type, sdp, n: n ?? ++pending };
     tell({ description: { ...(await options.sending?.(description)), ...description } });
   }
