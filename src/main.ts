@@ -6,6 +6,7 @@
 import { isatty } from "node:tty";
 import { version } from "../package.json" with { type: "json" };
 import { LoopClock } from "./core/clock.ts";
+import type { Warning } from "./core/events.ts";
 import { type Dependencies, type Relay, startRelay } from "./core/relay.ts";
 import { tuneListeners } from "./lockdown/listeners.ts";
 import { SCRUB_MS, Scrubber } from "./lockdown/scrubber.ts";
@@ -21,6 +22,7 @@ import { newPoll, Outlet } from "./program/outlet.ts";
 import { openFileLimit, ResourceReader } from "./program/resources.ts";
 import { ignoreOthers, obeySignals } from "./program/signals.ts";
 import type { Certificate } from "./program/tls.ts";
+import { WARNINGS } from "./program/warnings.ts";
 import { WATCH_MS, Wrappers } from "./program/wrappers.ts";
 import { answer } from "./web/http.ts";
 
@@ -138,7 +140,7 @@ function dependencies(
     events: metrics,
     http: answer,
     isShort: () => memory.isShort,
-    warn: (line: string) => log.warn(line),
+    warn: (warning: Warning) => log.warn(WARNINGS[warning]),
     failed,
     clock: new LoopClock(),
   };

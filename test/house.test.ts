@@ -4,8 +4,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { dirname, relative, resolve } from "node:path";
 import packageJson from "../package.json" with { type: "json" };
 import { HEARD_MS, PROBE_MS } from "../src/core/admission.ts";
+import { GRACE_MS } from "../src/core/clock.ts";
 import { MAX_DEPTH, MAX_PIECES } from "../src/core/json.ts";
-import { GRACE_MS } from "../src/core/liveness.ts";
 import * as wire from "../src/core/protocol.ts";
 import { LEAST_WAIT_MS, READ_LIMIT_FACTOR } from "../src/core/relay.ts";
 import { OPTIONS, readConfig } from "../src/program/config.ts";
@@ -31,7 +31,6 @@ const LINES_OF_A_FILE = 400;
 
 /** Rooms that hold names, tables or one part of another room, and the files of tests that try them with it. */
 const TRIED_ELSEWHERE: Record<string, string> = {
-  "core/clock": "contract/suite/bystanders",
   "core/events": "program/metrics",
   "core/peer": "core/admission",
   "lockdown/allowed": "lockdown/filter",

@@ -29,9 +29,10 @@
  *
  * Whom a refusal ends is closed by the edge, which then says that it is gone.
  */
+import { timingSafeEqual } from "node:crypto";
 import type { Outcome } from "./events.ts";
-import type { AddressTable, Limits } from "./limits.ts";
-import type { Peer, Session } from "./peer.ts";
+import { type AddressTable, EXEMPT, type Limits } from "./limits.ts";
+import { type Peer, Session } from "./peer.ts";
 import type { ErrorName, JoinMessage } from "./protocol.ts";
 
 /** A holder that was heard so lately is there, and is not probed. */
@@ -64,17 +65,15 @@ export type Effect =
 export class State {
   readonly sessions = new Map<string, Session>();
   readonly peers = new Set<Peer>();
-  /** How many are held. */
-  seats = 0;
-  /** Sessions in which nobody has come yet to the first. */
-  waiting = 0;
+  seats = 0; // that are held
+  waiting = 0; // sessions in which nobody has come yet to the first
   isDraining = false;
-  readonly limits: Pick<Limits, "sessionTtlMs" | "joinTimeoutMs" | "maxWaiting">;
+  readonly limits: Limits;
   readonly addresses: AddressTable;
   readonly asks: boolean;
 
   /** @param asks whether a directory is asked before anybody is seated */
-  constructor(limits: State["limits"], addresses: AddressTable, asks = false) {
+  constructor(limits: Limits, addresses: AddressTable, asks = false) {
     this.limits = limits;
     this.addresses = addresses;
     this.asks = asks;
@@ -107,75 +106,71 @@ export function step(state: State, event: Event, now: number): Effect[] {
 
 /** Who sits opposite `peer`, or null. */
 export function opposite({ session, isInitiator }: Peer): Peer | null {
-  return session && holderIn(session, !isInitiator);
+  return session && (isInitiator ? session.joiner : session.initiator);
 }
 
 function join(turn: Turn, peer: Peer, join: JoinMessage, token: string) {
   const { state, now } = turn;
   if (peer.phase !== "new") return refuse(turn, peer, "already-joined");
-  const session = state.sessions.get(join.sessionCode);
-  const holder = session && holderIn(session, join.isInitiator);
+  const holder = holderOf(state, join);
   peer.token = token;
   peer.instance = join.instance;
   peer.answers = join.answers;
-  if (session && holder && isSame(holder.token, join.token)) return takeOver(turn, session, holder, peer);
+  if (holder && isSame(holder.token, join.token)) {
+    unseat(turn, holder, "replaced");
+    seat(turn, peer, join);
+    settle(turn, holder);
+    return refuse(turn, holder, "replaced");
+  }
   if (state.isDraining) return refuse(turn, peer, "restarting");
-  const retryMs = state.addresses.failureWaitMs(peer.address, now);
+  const retryMs = state.addresses.failures.waitMs(peer.address, now);
   if (retryMs > 0) return refuse(turn, peer, "rate-limited", retryMs);
-  request(turn, peer, join);
+  admit(turn, peer, join, !state.asks);
 }
 
-/** Where there is a directory, it is asked for a seat that is free as far as is known here. */
-function request(turn: Turn, peer: Peer, join: JoinMessage) {
-  const session = turn.state.sessions.get(join.sessionCode);
-  if (!turn.state.asks || (session && holderIn(session, join.isInitiator))) return admit(turn, peer, join);
-  enter(turn, peer, "pending").asked = join;
-  turn.effects.push({ do: "ask", peer, join });
-}
-
-/** The ladder: one decision, before anything is stored, in one turn of the loop, so that no other join comes between. */
-function admit(turn: Turn, peer: Peer, join: JoinMessage) {
-  const { sessions, addresses, limits } = turn.state;
-  const session = sessions.get(join.sessionCode);
-  const holder = session && holderIn(session, join.isInitiator);
+/**
+ * The ladder: one decision, before anything is stored, in one turn of the loop, so that no other join comes between.
+ * @param isGranted whether no directory need be asked for a seat that is free as far as is known here
+ */
+function admit(turn: Turn, peer: Peer, join: JoinMessage, isGranted: boolean) {
+  const { state, now, effects } = turn;
+  const { addresses, limits } = state;
+  const session = state.sessions.get(join.sessionCode);
+  const holder = holderOf(state, join);
+  if (holder && now - holder.heardAt >= HEARD_MS) return probe(turn, holder, peer, join);
   if (session && holder) {
-    if (turn.now - holder.heardAt >= HEARD_MS) return probe(turn, holder, peer, join);
-    const isFull = holderIn(session, !join.isInitiator) !== null;
+    const isFull = opposite(holder) !== null;
     session.isCrowded ||= isFull;
-    addresses.failed(peer.address, turn.now);
+    addresses.failures.charge(peer.address, now);
     return refuse(turn, peer, isFull ? "session-full" : "role-taken");
   }
-  if (!session && turn.state.waiting >= limits.maxWaiting) return refuse(turn, peer, "at-capacity");
-  if (!session) addresses.failed(peer.address, turn.now); // as a guess does; who pairs with itself made one, too
-  if (!session && !addresses.mayWait(peer.address)) return refuse(turn, peer, "rate-limited");
-  seat(turn, session ?? begin(turn, join.sessionCode), join.isInitiator, peer);
+  if (!isGranted) {
+    enter(turn, peer, "pending").asked = join;
+    return effects.push({ do: "ask", peer, join });
+  }
+  if (!session) {
+    if (state.waiting >= limits.maxWaiting) return refuse(turn, peer, "at-capacity");
+    addresses.failures.charge(peer.address, now); // as a guess does; who pairs with itself made one, too
+    const isCrowd = peer.address !== EXEMPT && addresses.waiting.of(peer.address) >= limits.maxWaitingPerAddress;
+    if (isCrowd) return refuse(turn, peer, "rate-limited");
+  }
+  seat(turn, peer, join);
 }
 
-function begin({ state, now }: Turn, code: string): Session {
-  const story = { beganAt: now, activeAt: now, readyAt: null, isAnswered: false, isCrowded: false, pairing: 0 };
-  const session = { code, initiator: null, joiner: null, ...story };
-  state.sessions.set(code, session);
-  return session;
-}
-
-function seat(turn: Turn, session: Session, isInitiator: boolean, peer: Peer): void {
-  put(turn.state, session, isInitiator, enter(turn, peer, "seated"));
+function seat(turn: Turn, peer: Peer, { sessionCode, isInitiator }: Seat): void {
+  const { state, now, effects } = turn;
+  const session = state.sessions.get(sessionCode) ?? new Session(sessionCode, now);
+  state.sessions.set(sessionCode, session);
+  enter(turn, peer, "seated");
+  put(state, session, isInitiator, peer);
   peer.session = session;
   peer.isInitiator = isInitiator;
-  peer.heardAt = session.activeAt = turn.now;
-  turn.effects.push({ do: "seat", peer, session });
+  peer.heardAt = session.activeAt = now;
+  effects.push({ do: "seat", peer, session });
   if (opposite(peer) === null) return;
   session.pairing++;
-  turn.effects.push({ do: "ready", session, waitedMs: session.readyAt === null ? turn.now - session.beganAt : null });
-  session.readyAt ??= turn.now;
-}
-
-/** The peer in the seat of `holder` has come back on another socket, and has proved it. */
-function takeOver(turn: Turn, session: Session, holder: Peer, peer: Peer) {
-  unseat(turn, session, holder, true);
-  seat(turn, session, holder.isInitiator, peer);
-  settle(turn, holder);
-  refuse(turn, holder, "replaced");
+  effects.push({ do: "ready", session, waitedMs: session.readyAt === null ? now - session.beganAt : null });
+  session.readyAt ??= now;
 }
 
 /** Lets `peer` wait until the holder of its seat has been asked, which is done once for all who wait. */
@@ -190,22 +185,23 @@ function probe(turn: Turn, holder: Peer, peer: Peer, join: JoinMessage) {
 }
 
 /** Ends the probe of a holder, however it went. Whoever still waits for its seat joins anew, and `admit` decides. */
-function settle(turn: Turn, holder: Peer) {
+function settle(turn: Turn, holder: Peer): void {
+  const { isDraining, asks } = turn.state;
   const newcomers = holder.newcomers ?? [];
   holder.newcomers = null;
   for (const peer of newcomers) {
-    const { asked } = peer;
-    if (peer.phase !== "probing" || asked === null) continue;
+    const { phase, asked } = peer;
+    if (phase !== "probing" || asked === null) continue;
     enter(turn, peer, "new");
-    if (turn.state.isDraining) refuse(turn, peer, "restarting");
-    else request(turn, peer, asked);
+    if (isDraining) refuse(turn, peer, "restarting");
+    else admit(turn, peer, asked, !asks);
   }
 }
 
 function answer(turn: Turn, peer: Peer, join: JoinMessage, refusal: ErrorName | null): void {
   if (peer.asked === join && peer.phase === "pending") {
     enter(turn, peer, "new");
-    if (refusal === null) admit(turn, peer, join);
+    if (refusal === null) admit(turn, peer, join, true);
     else refuse(turn, peer, refusal);
   }
   if (refusal === null && peer.phase !== "seated") turn.effects.push({ do: "give back", seat: join });
@@ -213,23 +209,15 @@ function answer(turn: Turn, peer: Peer, join: JoinMessage, refusal: ErrorName | 
 
 /** Takes `peer` out, wherever it is. */
 function leave(turn: Turn, peer: Peer): void {
-  const { session, asked, phase } = peer;
-  if (phase === "pending" && asked) turn.effects.push({ do: "withdraw", peer, join: asked });
-  if (phase === "probing") turn.state.addresses.failed(peer.address, turn.now);
-  enter(turn, peer, "gone");
-  if (session === null) return;
+  const { asked, phase } = peer;
   const other = opposite(peer);
-  unseat(turn, session, peer);
-  if (other !== null) turn.effects.push({ do: "left", peer: other });
-  else end(turn, session, false);
+  if (phase === "pending" && asked) turn.effects.push({ do: "withdraw", peer, join: asked });
+  if (phase === "probing") turn.state.addresses.failures.charge(peer.address, turn.now);
+  enter(turn, peer, "gone");
+  unseat(turn, peer, "left");
+  if (other) turn.effects.push({ do: "left", peer: other });
   settle(turn, peer);
-  if (turn.state.isDraining && other !== null) refuse(turn, other, "restarting");
-}
-
-/** The last peer of a session has left its seat. */
-function end({ state, effects }: Turn, session: Session, isExpired: boolean): void {
-  state.sessions.delete(session.code);
-  effects.push({ do: "ended", outcome: outcomeOf(session, isExpired) });
+  if (other && turn.state.isDraining) refuse(turn, other, "restarting");
 }
 
 /** Ends the waits whose time is up. It looks at everybody, some 10 ns each; so nothing is to be done when one is used. */
@@ -238,27 +226,26 @@ function tick(turn: Turn): void {
   for (const session of sessions.values())
     if (turn.now - session.activeAt >= limits.sessionTtlMs) expire(turn, session);
   for (const peer of peers) {
+    const { phase, asked, newcomers } = peer;
     const waitedMs = turn.now - peer.since;
-    if (peer.phase === "new" && waitedMs >= limits.joinTimeoutMs) refuse(turn, peer, "join-timeout");
-    else if (peer.phase === "pending" && peer.asked && waitedMs >= PENDING_MS) {
-      turn.effects.push({ do: "withdraw", peer, join: peer.asked });
+    if (phase === "new" && waitedMs >= limits.joinTimeoutMs) refuse(turn, peer, "join-timeout");
+    else if (phase === "pending" && asked && waitedMs >= PENDING_MS) {
+      turn.effects.push({ do: "withdraw", peer, join: asked });
       enter(turn, peer, "new");
       refuse(turn, peer, "at-capacity");
-    } else if (peer.newcomers !== null && waitedMs >= PROBE_MS) evict(turn, peer, peer.newcomers);
+    } else if (newcomers && waitedMs >= PROBE_MS) {
+      if (!newcomers.some((newcomer) => newcomer.phase === "probing")) settle(turn, peer);
+      else {
+        leave(turn, peer);
+        refuse(turn, peer, "replaced", 0); // it may come back at once: nobody has proved to be it
+      }
+    }
   }
 }
 
-/** A holder has not answered: it loses its seat, if anybody still waits for that. */
-function evict(turn: Turn, holder: Peer, newcomers: readonly Peer[]) {
-  if (!newcomers.some(({ phase }) => phase === "probing")) return settle(turn, holder);
-  leave(turn, holder);
-  refuse(turn, holder, "replaced", 0); // it may come back at once: nobody has proved to be it
-}
-
-function expire(turn: Turn, session: Session): void {
-  const peers = [session.initiator, session.joiner].filter((peer) => peer !== null);
-  for (const peer of peers) unseat(turn, session, enter(turn, peer, "gone"));
-  end(turn, session, true);
+function expire(turn: Turn, { initiator, joiner }: Session): void {
+  const peers = [initiator, joiner].filter((peer) => peer !== null);
+  for (const peer of peers) unseat(turn, enter(turn, peer, "gone"), "expired");
   for (const peer of peers) settle(turn, peer);
   for (const peer of peers) refuse(turn, peer, "session-expired");
 }
@@ -269,6 +256,27 @@ function drain(turn: Turn): void {
   for (const peer of turn.state.peers) if (opposite(peer) === null) refuse(turn, peer, "restarting");
 }
 
+function enter({ now }: Turn, peer: Peer, phase: Peer["phase"]): Peer {
+  peer.phase = phase;
+  peer.since = now;
+  peer.asked = null;
+  return peer;
+}
+
+/** Takes a peer out of its seat, if it has one. `replaced`: for another socket at once, so that no directory need know. */
+function unseat({ state, effects }: Turn, peer: Peer, why: "left" | "expired" | "replaced"): void {
+  const { session, isInitiator } = peer;
+  if (session === null) return;
+  put(state, session, isInitiator, null);
+  peer.session = null;
+  effects.push({ do: "unseat", peer, session });
+  if (why === "replaced") return;
+  if (state.asks) effects.push({ do: "give back", seat: { sessionCode: session.code, isInitiator } });
+  if (session.initiator || session.joiner) return;
+  state.sessions.delete(session.code);
+  effects.push({ do: "ended", outcome: outcomeOf(session, why === "expired") });
+}
+
 /** How `session` has ended: the first that holds. An answer came; time ran out; a third was turned away; nobody came. */
 export function outcomeOf({ isAnswered, isCrowded, readyAt }: Session, isExpired: boolean): Outcome {
   if (isAnswered) return "paired";
@@ -277,41 +285,26 @@ export function outcomeOf({ isAnswered, isCrowded, readyAt }: Session, isExpired
   return readyAt === null ? "lonely" : "lost";
 }
 
-function enter({ now }: Turn, peer: Peer, phase: Peer["phase"]): Peer {
-  peer.phase = phase;
-  peer.since = now;
-  peer.asked = null;
-  return peer;
-}
-
 /** Fills a seat or empties it. All changes of seats are made here, and so are the counts that follow from them. */
 function put(state: State, session: Session, isInitiator: boolean, peer: Peer | null): void {
-  const before = waiterIn(session);
+  countWaiter(state, session, -1);
   if (isInitiator) session.initiator = peer;
   else session.joiner = peer;
   state.seats += peer === null ? -1 : 1;
-  const after = waiterIn(session);
-  if (before) state.addresses.waits(before.address, -1);
-  if (after) state.addresses.waits(after.address, 1);
-  state.waiting += Number(after !== null) - Number(before !== null);
-}
-
-/** @param isPassedOn whether the seat is for another socket at once, so that the directory need not know */
-function unseat({ state, effects }: Turn, session: Session, peer: Peer, isPassedOn = false): void {
-  const { isInitiator } = peer;
-  put(state, session, isInitiator, null);
-  peer.session = null;
-  effects.push({ do: "unseat", peer, session });
-  if (state.asks && !isPassedOn) effects.push({ do: "give back", seat: { sessionCode: session.code, isInitiator } });
-}
-
-function holderIn(session: Session, isInitiator: boolean): Peer | null {
-  return isInitiator ? session.initiator : session.joiner;
+  countWaiter(state, session, 1);
 }
 
 /** Who waits for a first peer opposite. One whose peer has left is no burden of its own making, and keeps its seat. */
-function waiterIn({ initiator, joiner, readyAt }: Session): Peer | null {
-  return readyAt !== null || (initiator && joiner) ? null : (initiator ?? joiner);
+function countWaiter(state: State, { initiator, joiner, readyAt }: Session, by: 1 | -1): void {
+  const waiter = initiator && joiner ? null : (initiator ?? joiner);
+  if (waiter === null || readyAt !== null) return;
+  state.waiting += by;
+  state.addresses.waiting.add(waiter.address, by);
+}
+
+function holderOf({ sessions }: State, { sessionCode, isInitiator }: Seat): Peer | null {
+  const session = sessions.get(sessionCode);
+  return (isInitiator ? session?.initiator : session?.joiner) ?? null;
 }
 
 function refuse({ effects }: Turn, peer: Peer, name: ErrorName, retryMs: number | null = null) {
@@ -320,8 +313,6 @@ function refuse({ effects }: Turn, peer: Peer, name: ErrorName, retryMs: number 
 
 /** Whether `given` is the token; how long the comparison takes tells nothing about it. */
 function isSame(token: string, given: string | null): boolean {
-  if (given?.length !== token.length) return false;
-  let difference = 0;
-  for (let i = 0; i < token.length; i++) difference |= token.charCodeAt(i) ^ given.charCodeAt(i);
-  return difference === 0;
+  const [expected, actual] = [Buffer.from(token), Buffer.from(given ?? "")];
+  return expected.length === actual.length && timingSafeEqual(expected, actual);
 }

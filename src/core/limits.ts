@@ -5,35 +5,19 @@
  */
 import type { Address, Cidr } from "./addresses.ts";
 
-/** Whose pages may connect: one origin, or a kind of them. */
-export interface Origin {
-  matches(origin: string): boolean;
-}
+type Numbers<Names extends string> = Readonly<Record<Names, number>>;
+type Times = Numbers<"sessionTtlMs" | "joinTimeoutMs" | "pingIntervalMs" | "drainMs">;
+type Sizes = Numbers<"maxMessageBytes" | "maxBufferedBytes">;
+type AtOnce = Numbers<"maxPeers" | "maxPerAddress" | "maxWaiting" | "maxWaitingPerAddress">;
+type Rates = Numbers<"connectRate" | "failedJoinRate" | "messageRate">; // a second
+type Bursts = Numbers<"connectBurst" | "failedJoinBurst" | "messageBurst">;
+type Quotas = Numbers<"quotaMessages" | "quotaBytes">; // of one peer in all
 
-/** The numbers that the core keeps to, and what it asks of who connects: times in ms, sizes in bytes, rates a second. */
-export interface Limits {
-  readonly sessionTtlMs: number;
-  readonly joinTimeoutMs: number;
-  readonly pingIntervalMs: number;
-  readonly drainMs: number;
-  readonly maxMessageBytes: number;
-  readonly maxBufferedBytes: number;
-  readonly maxPeers: number;
-  readonly maxWaiting: number;
-  readonly maxWaitingPerAddress: number;
-  readonly maxPerAddress: number;
-  readonly connectRate: number;
-  readonly connectBurst: number;
-  readonly failedJoinRate: number;
-  readonly failedJoinBurst: number;
-  readonly messageRate: number;
-  readonly messageBurst: number;
-  readonly quotaMessages: number;
-  readonly quotaBytes: number;
+/** What the core keeps to, and what it asks of who connects. */
+export interface Limits extends Times, Sizes, AtOnce, Rates, Bursts, Quotas {
   readonly trustProxy: readonly Cidr[];
   readonly exempt: readonly Cidr[];
-  /** None: any. */
-  readonly origins: readonly Origin[];
+  readonly origins: readonly { matches(origin: string): boolean }[]; // whose pages may connect; none: anybody's
 }
 
 /** A token bucket, kept as GCRA keeps it, by one time alone: `burst` tokens, of which `perSecond` come back. */
@@ -57,89 +41,71 @@ export class Bucket {
   }
 }
 
-/** Where all addresses are counted that are free of this: no array has such a place, so that nothing ever adds up. */
-export const EXEMPT = -1;
+/** So many places there are. Two addresses may share one, which only makes their limits stricter. */
 const PLACES = 1 << 16;
+/** Where all are that are free of limits: no bucket has such a place, and no count of it is too high. */
+export const EXEMPT = PLACES;
 /** An address with all its connections is asked to wait so long: nobody knows when one will end. */
 const FULL_WAIT_MS = 10_000;
 
-/**
- * What each address has: connections, sessions in which it waits, joins that failed. Two addresses may share a place,
- * which only makes their limits stricter.
- */
+/** A bucket for each place. */
+class Buckets extends Bucket {
+  readonly #fullAt = new Float64Array(PLACES);
+
+  /** Takes tokens, whether there are so many or not. */
+  charge(place: number, now: number, tokens = 1): void {
+    this.#fullAt[place] = this.take(this.#fullAt[place] ?? 0, now, tokens);
+  }
+
+  /** For how many ms there is no token; 0: there is one. */
+  waitMs(place: number, now: number): number {
+    return Math.max(0, this.overdrawnMs(this.take(this.#fullAt[place] ?? 0, now, 1), now));
+  }
+}
+
+/** A count for each place. */
+class Counts {
+  readonly #counts = new Uint32Array(PLACES + 1);
+
+  of(place: number): number {
+    return this.#counts[place] ?? 0;
+  }
+
+  add(place: number, by: 1 | -1): void {
+    this.#counts[place] = this.of(place) + by;
+  }
+}
+
+/** What each address has. */
 export class AddressTable {
-  readonly #connections = new Uint32Array(PLACES);
-  readonly #connectFullAt = new Float64Array(PLACES);
-  readonly #waiting = new Uint32Array(PLACES);
-  readonly #failureFullAt = new Float64Array(PLACES);
-  readonly #limits: Limits;
-  readonly #connects: Bucket;
-  readonly #failures: Bucket;
+  readonly connections = new Counts();
+  readonly waiting = new Counts(); // sessions in which it waits for a first peer
+  readonly connects: Buckets; // for new connections, and for abuses, so that coming back does not wash one off
+  readonly failures: Buckets; // for joins that are refused or wait for nobody, as those of who guesses at codes
+  readonly #most: number;
   readonly #seed: number;
-  #exempt = 0;
 
   /** @param seed 32 random bits */
   constructor(limits: Limits, seed: number) {
-    this.#limits = limits;
-    this.#connects = new Bucket(limits.connectRate, limits.connectBurst);
-    this.#failures = new Bucket(limits.failedJoinRate, limits.failedJoinBurst);
+    this.connects = new Buckets(limits.connectRate, limits.connectBurst);
+    this.failures = new Buckets(limits.failedJoinRate, limits.failedJoinBurst);
+    this.#most = limits.maxPerAddress;
     this.#seed = seed;
   }
 
   /** The place that an address is counted in: IPv4 by address, IPv6 by /64, of which one customer has many. */
   place(address: Address): number {
-    const isV4 = address[5] === 0xffff && address.slice(0, 5).every((group) => group === 0);
-    return Bun.hash.xxHash32((isV4 ? address.slice(6) : address.slice(0, 4)).join(), this.#seed) % PLACES;
+    const isV4 = address >> 32n === 0xffffn;
+    return Bun.hash.xxHash32((isV4 ? address : address >> 64n).toString(16), this.#seed) % PLACES;
   }
 
-  /**
-   * Counts a new connection in.
-   * @param isRated false where how fast it came can't be told
-   * @returns 0, or for how many ms there can be none
-   */
+  /** Counts a new connection in, unless it would have to wait for so many ms as are returned. `isRated`: see Clock.isLate. */
   enter(place: number, now: number, isRated = true): number {
-    if (place === EXEMPT) this.#exempt++;
-    const fullAt = isRated ? this.#connects.take(this.#connectFullAt[place] ?? 0, now, 1) : 0;
-    const waitMs = this.#connects.overdrawnMs(fullAt, now);
+    const waitMs = isRated ? this.connects.waitMs(place, now) : 0;
     if (waitMs > 0) return waitMs;
-    if ((this.#connections[place] ?? 0) >= this.#limits.maxPerAddress) return FULL_WAIT_MS;
-    if (isRated) this.#connectFullAt[place] = fullAt;
-    this.#connections[place] = (this.#connections[place] ?? 0) + 1;
+    if (place !== EXEMPT && this.connections.of(place) >= this.#most) return FULL_WAIT_MS;
+    if (isRated) this.connects.charge(place, now);
+    this.connections.add(place, 1);
     return 0;
-  }
-
-  connections(place: number): number {
-    return this.#connections[place] ?? this.#exempt;
-  }
-
-  /** Counts a connection out. */
-  exit(place: number): void {
-    if (place === EXEMPT) this.#exempt--;
-    this.#connections[place] = (this.#connections[place] ?? 0) - 1;
-  }
-
-  /** Takes tokens for an abuse, so that a new connection does not wash it off. */
-  charge(place: number, now: number, tokens: number): void {
-    if (place !== EXEMPT)
-      this.#connectFullAt[place] = this.#connects.take(this.#connectFullAt[place] ?? 0, now, tokens);
-  }
-
-  /** Whether one more may wait alone in a session, which `waits` then counts in, and later out. */
-  mayWait(place: number): boolean {
-    return (this.#waiting[place] ?? 0) < this.#limits.maxWaitingPerAddress;
-  }
-
-  waits(place: number, more: 1 | -1): void {
-    this.#waiting[place] = (this.#waiting[place] ?? 0) + more;
-  }
-
-  /** A join was refused, or waited for nobody: as one who guesses at codes would. */
-  failed(place: number, now: number): void {
-    this.#failureFullAt[place] = this.#failures.take(this.#failureFullAt[place] ?? 0, now, 1);
-  }
-
-  /** For how many ms there can be no join after all that failed; 0: none. */
-  failureWaitMs(place: number, now: number): number {
-    return Math.max(0, this.#failures.overdrawnMs(this.#failures.take(this.#failureFullAt[place] ?? 0, now, 1), now));
   }
 }

@@ -3,7 +3,7 @@
  * text format (version 0.0.4). The sets of labels are closed and all their rows exist from the start; no label, name
  * or value is ever taken from what a peer sent.
  */
-import { type Events, OUTCOMES, type Outcome, UPGRADES, type UpgradeResult } from "../core/events.ts";
+import { type Events, OUTCOMES, type Outcome, REFUSALS, type UpgradeResult } from "../core/events.ts";
 import { ERRORS, type ErrorName, PAYLOADS, type RelayedType } from "../core/protocol.ts";
 
 /** What the relay holds at this moment; see Relay.gauges. */
@@ -82,6 +82,7 @@ class Histogram {
   }
 }
 
+const UPGRADES = ["taken", "malformed", ...(Object.keys(REFUSALS) as (keyof typeof REFUSALS)[])] as const;
 const RELAYED = Object.keys(PAYLOADS) as RelayedType[];
 /** A handshake takes a tenth of a second, a person who types a code minutes. */
 const WAITS = [0.1, 0.5, 1, 5, 10, 30, 60, 120, 300, 600];
@@ -137,8 +138,8 @@ export class Metrics implements Events {
     this.#outcomes.add(outcome);
   }
 
-  swept(lagMs: number): void {
-    this.#lag.observe(lagMs);
+  swept(lateMs: number): void {
+    this.#lag.observe(lateMs);
   }
 
   differed(differences: number): void {
@@ -179,7 +180,7 @@ export class Metrics implements Events {
       total("whisper_closes_total", "Closed sockets by reason.", "reason", this.#closes),
       total("whisper_messages_relayed_total", "Messages passed on, by type.", "type", this.#messages),
       total("whisper_bytes_relayed_total", "Bytes passed on, by type of message.", "type", this.#bytes),
-      total("whisper_session_outcomes_total", "Ended sessions by mood.", "mood", this.#outcomes),
+      total("whisper_session_outcomes_total", "Ended sessions by outcome.", "outcome", this.#outcomes),
       this.#toReady.write("whisper_time_to_ready_seconds", "From the first join of a session to both seats held."),
       this.#toAnswer.write("whisper_time_to_answer_seconds", "From both seats held to the first answer."),
       this.#lag.write("whisper_event_loop_lag_seconds", "How late the sweep of each second came."),

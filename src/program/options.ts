@@ -4,7 +4,7 @@
  * no file.
  */
 import { parseArgs } from "node:util";
-import { type Cidr, parseCidr } from "../core/addresses.ts";
+import { type Cidr, parseAddress } from "../core/addresses.ts";
 import { type Environment, environmentName, sortEnvironment } from "./environment.ts";
 import { ConfigError } from "./failure.ts";
 import { type NamedOrigin, NoOrigin, readOrigin } from "./origins.ts";
@@ -201,6 +201,16 @@ function readOther(name: string, text: string, { kind }: OtherOption): unknown {
     case "list":
       return text === "none" ? [] : text.split("\n");
   }
+}
+
+/** Reads `10.0.0.0/8`, `fd00::/8` or a single address; null where it is none. */
+export function parseCidr(text: string): Cidr | null {
+  const [, base = "", length] = /^([^/]*)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
+  const address = parseAddress(base);
+  if (address === null) return null;
+  const width = base.includes(".") ? 32 : 128;
+  const bits = Number(length ?? width);
+  return bits > width ? null : { address, bits: bits + 128 - width };
 }
 
 function itemsOf(text: string): string[] {

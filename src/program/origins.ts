@@ -2,9 +2,10 @@
  * Origins as an operator names them: a site, all sites below a domain, an app, or pages that have no origin. Owns which
  * names can match what a browser sends (RFC 6454, section 7), and refuses the others with the reason. Pure.
  */
-import type { Origin } from "../core/limits.ts";
 
-export interface NamedOrigin extends Origin {
+export interface NamedOrigin {
+  /** Whether it is, or holds, an origin that a browser sent. */
+  matches(origin: string): boolean;
   /** One that it matches. */
   readonly example: string;
 }

@@ -1,12 +1,12 @@
 /** Buckets, and what each address has of them. */
 
 import { describe, expect, test } from "bun:test";
-import { parseAddress } from "../../src/core/addresses.ts";
+import { parseAddress, UNKNOWN } from "../../src/core/addresses.ts";
 import { AddressTable, Bucket, EXEMPT, type Limits } from "../../src/core/limits.ts";
 import { readConfig } from "../../src/program/config.ts";
 import { Random } from "../support/machines/random.ts";
 
-const address = (text: string) => parseAddress(text) ?? [];
+const address = (text: string) => parseAddress(text) ?? UNKNOWN;
 
 describe("a bucket", () => {
   /** How many of `asked` tokens it gives at `now`, one at a time. */
@@ -52,7 +52,7 @@ describe("the table of addresses", () => {
     const place = table.place(address("192.0.2.1"));
     expect([1, 2, 3].map(() => table.enter(place, 0))).toEqual([0, 0, 0]);
     expect(table.enter(place, 0)).toBeGreaterThan(0);
-    table.exit(place);
+    table.connections.add(place, -1);
     expect(table.enter(place, 0)).toBe(0);
   });
 
@@ -67,8 +67,8 @@ describe("the table of addresses", () => {
     const table = newTable({ maxPerAddress: 10, connectRate: 1, connectBurst: 10 }, 7);
     const place = table.place(address("192.0.2.1"));
     table.enter(place, 0);
-    table.charge(place, 0, 10);
-    table.exit(place);
+    table.connects.charge(place, 0, 10);
+    table.connections.add(place, -1);
     expect(table.enter(place, 0)).toBe(2_000);
   });
 
@@ -76,33 +76,21 @@ describe("the table of addresses", () => {
     const table = newTable({ failedJoinRate: 1, failedJoinBurst: 3 });
     const place = table.place(address("192.0.2.1"));
     for (let failures = 0; failures < 3; failures++) {
-      expect(table.failureWaitMs(place, 0)).toBe(0);
-      table.failed(place, 0);
+      expect(table.failures.waitMs(place, 0)).toBe(0);
+      table.failures.charge(place, 0);
     }
-    expect([table.failureWaitMs(place, 0), table.failureWaitMs(place, 999)]).toEqual([1_000, 1]);
-    expect(table.failureWaitMs(place, 1_000)).toBe(0);
-    expect(table.failureWaitMs(table.place(address("192.0.2.2")), 0)).toBe(0);
-  });
-
-  test("only so many of one address may wait, and one more when one has met or left", () => {
-    const table = newTable({ maxWaitingPerAddress: 2 });
-    const place = table.place(address("192.0.2.1"));
-    table.waits(place, 1);
-    expect(table.mayWait(place)).toBe(true);
-    table.waits(place, 1);
-    expect(table.mayWait(place)).toBe(false);
-    table.waits(place, -1);
-    expect(table.mayWait(place)).toBe(true);
+    expect([table.failures.waitMs(place, 0), table.failures.waitMs(place, 999)]).toEqual([1_000, 1]);
+    expect(table.failures.waitMs(place, 1_000)).toBe(0);
+    expect(table.failures.waitMs(table.place(address("192.0.2.2")), 0)).toBe(0);
   });
 
   test("an exempt address has no limit, whatever it did", () => {
-    const table = newTable({ maxPerAddress: 1, connectBurst: 1, failedJoinBurst: 1, maxWaitingPerAddress: 1 });
+    const table = newTable({ maxPerAddress: 1, connectBurst: 1, failedJoinBurst: 1 });
     for (let i = 0; i < 100; i++) {
       expect(table.enter(EXEMPT, 0)).toBe(0);
-      expect([table.failureWaitMs(EXEMPT, 0), table.mayWait(EXEMPT)]).toEqual([0, true]);
-      table.charge(EXEMPT, 0, 1_000);
-      table.failed(EXEMPT, 0);
-      table.waits(EXEMPT, 1);
+      expect(table.failures.waitMs(EXEMPT, 0)).toBe(0);
+      table.connects.charge(EXEMPT, 0, 1_000);
+      table.failures.charge(EXEMPT, 0);
     }
     expect(table.enter(table.place(address("192.0.2.1")), 0)).toBe(0);
   });

@@ -54,8 +54,8 @@ describe.skipIf(!HAS_PROMETHEUS)("a real Prometheus", () => {
     await untilValue("sum(whisper_messages_relayed_total)", 2);
     for (const peer of [pair.alice, pair.bob, waiting]) peer.close();
     await untilValue("sum(whisper_sessions)", 0);
-    await untilValue('whisper_session_outcomes_total{mood="paired"}', 1);
-    await untilValue('whisper_session_outcomes_total{mood="lonely"}', 1);
+    await untilValue('whisper_session_outcomes_total{outcome="paired"}', 1);
+    await untilValue('whisper_session_outcomes_total{outcome="lonely"}', 1);
   });
 
   test("stores every row that the relay writes", async () => {

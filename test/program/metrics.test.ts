@@ -137,7 +137,7 @@ describe("a counter", () => {
 test.each(OUTCOMES)("a session that ended %s is counted as that", (outcome) => {
   const metrics = new Metrics();
   metrics.ended(outcome);
-  expect(changes(metrics)).toEqual({ [`whisper_session_outcomes_total{mood="${outcome}"}`]: 1 });
+  expect(changes(metrics)).toEqual({ [`whisper_session_outcomes_total{outcome="${outcome}"}`]: 1 });
 });
 
 describe("a histogram", () => {
