@@ -8,15 +8,10 @@ export type Address = bigint;
 export const UNKNOWN: Address = -1n;
 
 /** The addresses whose first `bits` bits are those of `address`. */
-export interface Cidr {
-  readonly address: Address;
-  readonly bits: number;
-}
+export type Cidr = { readonly address: Address; readonly bits: number };
 
-/** Longer than an address with zone and port: an expression's time may grow with the square of a text. */
-const LONGEST = 100;
-/** So much of X-Forwarded-For is read, from its right end. */
-const LONGEST_HEADER = 1_000;
+const LONGEST = 100; // with zone and port, and to spare: an expression's time may grow with the square of a text
+const LONGEST_HEADER = 1_000; // so much of X-Forwarded-For is read, from its right end
 /** `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `fe80::1%eth0`, `[2001:db8::1]:80`: zone and port are passed over. */
 const WRITTEN = /^(?:(\d+\.[\d.]+)(?::\d+)?|\[?([\da-f:.]*(?:[\da-f]|::))(?:%\w+)?(?:\](?::\d+)?)?)$/i;
 
@@ -32,20 +27,15 @@ export function parseAddress(text: string): Address | null {
 
 /** Groups of hex digits, each filled up to four; no group counts as one of zeros. */
 function digits(groups: string): string {
-  return groups
-    .split(":")
-    .map((group) => group.padStart(4, "0"))
-    .join("");
+  const each = groups.split(":").map((group) => group.padStart(4, "0"));
+  return each.join("");
 }
 
 export function isIn(address: Address, ranges: readonly Cidr[]): boolean {
   return ranges.some((range) => (address ^ range.address) >> BigInt(128 - range.bits) === 0n);
 }
 
-/**
- * Whom a proxy names as its client; null where it is not trusted or names nobody. X-Forwarded-For is read from its right
- * end, where the nearest proxy wrote, and only as far as the proxies are trusted.
- */
+/** Whom a proxy names, if it is trusted: read from the right end, where the nearest wrote, past others that are trusted. */
 export function namedClient(proxy: Address, forwardedFor: string, trusted: readonly Cidr[]): Address | null {
   let client: Address | null = null;
   const entries = forwardedFor.slice(-LONGEST_HEADER).split(",");

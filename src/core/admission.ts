@@ -35,12 +35,9 @@ import { type AddressTable, EXEMPT, type Limits } from "./limits.ts";
 import { type Peer, Session } from "./peer.ts";
 import type { ErrorName, JoinMessage } from "./protocol.ts";
 
-/** A holder that was heard so lately is there, and is not probed. */
-export const HEARD_MS = 2_000;
-/** So long a holder has to answer a probe: a phone that wakes up needs seconds. */
-export const PROBE_MS = 5_000;
-/** So long a directory has to answer. */
-export const PENDING_MS = 5_000;
+export const HEARD_MS = 2_000; // a holder that was heard so lately is there, and is not probed
+export const PROBE_MS = 5_000; // so long a holder has to answer a probe: a phone that wakes up needs seconds
+export const PENDING_MS = 5_000; // so long a directory has to answer
 
 export type Seat = Pick<JoinMessage, "sessionCode" | "isInitiator">;
 
@@ -52,15 +49,20 @@ export type Event =
   | { readonly type: "tick" }
   | { readonly type: "drain" };
 
-/** `waitedMs`: since the first join, where it is the first time. `retryMs`: how long before another try, where known here. */
-export type Effect =
-  | { readonly do: "seat" | "unseat"; readonly peer: Peer; readonly session: Session }
-  | { readonly do: "ready"; readonly session: Session; readonly waitedMs: number | null }
-  | { readonly do: "left" | "probe"; readonly peer: Peer }
-  | { readonly do: "refuse"; readonly peer: Peer; readonly name: ErrorName; readonly retryMs: number | null }
-  | { readonly do: "ask" | "withdraw"; readonly peer: Peer; readonly join: JoinMessage }
-  | { readonly do: "give back"; readonly seat: Seat }
-  | { readonly do: "ended"; readonly outcome: Outcome };
+/** What the edge has to do, and about whom. */
+export interface Effects {
+  seat: { peer: Peer; session: Session };
+  unseat: { peer: Peer; session: Session };
+  ready: { session: Session; waitedMs: number | null }; // since the first join, where it is the first time
+  left: { peer: Peer };
+  probe: { peer: Peer };
+  refuse: { peer: Peer; name: ErrorName; retryMs: number | null }; // to wait before another try, where known here
+  ask: { peer: Peer; join: JoinMessage };
+  withdraw: { peer: Peer; join: JoinMessage };
+  "give back": { seat: Seat };
+  ended: { outcome: Outcome };
+}
+export type Effect = { [Do in keyof Effects]: { readonly do: Do } & Readonly<Effects[Do]> }[keyof Effects];
 
 export class State {
   readonly sessions = new Map<string, Session>();
@@ -81,16 +83,9 @@ export class State {
 }
 
 /** One step: what it works on, when, and what comes of it. */
-interface Turn {
-  readonly state: State;
-  readonly now: number;
-  readonly effects: Effect[];
-}
+type Turn = { readonly state: State; readonly now: number; readonly effects: Effect[] };
 
-/**
- * @param now ms of a clock that never goes back
- * @returns what is to be done, in this order; the state is up to date before any of it
- */
+/** Returns what is to be done, in this order; the state is up to date before any of it. `now`: ms that never go back. */
 export function step(state: State, event: Event, now: number): Effect[] {
   const turn: Turn = { state, now, effects: [] };
   if (event.type === "join") join(turn, event.peer, event.join, event.token);
@@ -128,10 +123,7 @@ function join(turn: Turn, peer: Peer, join: JoinMessage, token: string) {
   admit(turn, peer, join, !state.asks);
 }
 
-/**
- * The ladder: one decision, before anything is stored, in one turn of the loop, so that no other join comes between.
- * @param isGranted whether no directory need be asked for a seat that is free as far as is known here
- */
+/** The ladder: one decision, before anything is stored. `isGranted`: no directory need be asked for a seat that is free. */
 function admit(turn: Turn, peer: Peer, join: JoinMessage, isGranted: boolean) {
   const { state, now, effects } = turn;
   const { addresses, limits } = state;
@@ -233,14 +225,15 @@ function tick(turn: Turn): void {
       turn.effects.push({ do: "withdraw", peer, join: asked });
       enter(turn, peer, "new");
       refuse(turn, peer, "at-capacity");
-    } else if (newcomers && waitedMs >= PROBE_MS) {
-      if (!newcomers.some((newcomer) => newcomer.phase === "probing")) settle(turn, peer);
-      else {
-        leave(turn, peer);
-        refuse(turn, peer, "replaced", 0); // it may come back at once: nobody has proved to be it
-      }
-    }
+    } else if (newcomers && waitedMs >= PROBE_MS) evict(turn, peer, newcomers);
   }
+}
+
+/** A holder has not answered: it loses its seat, if anybody still waits for that. */
+function evict(turn: Turn, holder: Peer, newcomers: readonly Peer[]) {
+  if (!newcomers.some(({ phase }) => phase === "probing")) return settle(turn, holder);
+  leave(turn, holder);
+  refuse(turn, holder, "replaced", 0); // it may come back at once: nobody has proved to be it
 }
 
 function expire(turn: Turn, { initiator, joiner }: Session): void {
@@ -277,7 +270,7 @@ function unseat({ state, effects }: Turn, peer: Peer, why: "left" | "expired" | 
   effects.push({ do: "ended", outcome: outcomeOf(session, why === "expired") });
 }
 
-/** How `session` has ended: the first that holds. An answer came; time ran out; a third was turned away; nobody came. */
+/** How a session has ended: the first that holds. */
 export function outcomeOf({ isAnswered, isCrowded, readyAt }: Session, isExpired: boolean): Outcome {
   if (isAnswered) return "paired";
   if (isExpired) return "expired";

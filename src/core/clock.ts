@@ -3,13 +3,9 @@
  * none passes, and what came meanwhile is read before anything is held against its sender. The wall clock plays no part.
  */
 
-/** A turn that is later than this was held up by a process that stood still, and not by a busy one. */
-const STALL_MS = 500;
-
-/** How long a turn is. */
-export const TURN_MS = 1_000;
-/** A peer is gone when nothing came from it for two rounds of pings and so long besides: its answer may be under way. */
-export const GRACE_MS = 5_000;
+const STALL_MS = 500; // a turn that is later was held up by a process that stood still, and not by a busy one
+export const TURN_MS = 1_000; // how long a turn is
+export const GRACE_MS = 5_000; // so long an answer to the last of two pings may be under way
 
 export interface Clock {
   now(): number; // in ms
@@ -46,7 +42,7 @@ export class LoopClock implements Clock {
   }
 }
 
-/** Judges in a turn whether a peer is silent for too long, or due to be pinged: in turn `slot` of each `round` of them. */
+/** Whether a peer has been silent for two rounds of turns and the grace, or else is to be pinged: once in a round. */
 export function judge(peer: { heardTurn: number; slot: number }, turn: number, round: number): "silent" | "due" | null {
   if (turn - peer.heardTurn >= 2 * round + GRACE_MS / TURN_MS) return "silent";
   return peer.slot === turn % round ? "due" : null;

@@ -41,12 +41,9 @@ export class Bucket {
   }
 }
 
-/** So many places there are. Two addresses may share one, which only makes their limits stricter. */
-const PLACES = 1 << 16;
-/** Where all are that are free of limits: no bucket has such a place, and no count of it is too high. */
-export const EXEMPT = PLACES;
-/** An address with all its connections is asked to wait so long: nobody knows when one will end. */
-const FULL_WAIT_MS = 10_000;
+const PLACES = 1 << 16; // for all addresses: two may share one, which only makes their limits stricter
+export const EXEMPT = PLACES; // the place of all that are free of limits: no bucket has it, no count of it is too high
+const FULL_WAIT_MS = 10_000; // for an address that has all its connections: nobody knows when one will end
 
 /** A bucket for each place. */
 class Buckets extends Bucket {

@@ -3,7 +3,7 @@
  * from peer to peer: parse, check, publish. What is decided is decided elsewhere, by functions that return a value; this
  * file speaks and closes, in the order given: state first, close last. It keeps nothing of a peer beside its `Peer`.
  */
-import { type Effect, type Event, opposite, type Seat, State, step } from "./admission.ts";
+import { type Effect, type Effects, type Event, opposite, type Seat, State, step } from "./admission.ts";
 import { type Clock, judge, TURN_MS } from "./clock.ts";
 import type { Events, Status, Warning } from "./events.ts";
 import { AddressTable, Bucket, EXEMPT, type Limits } from "./limits.ts";
@@ -11,18 +11,12 @@ import { Peer, type Socket } from "./peer.ts";
 import * as wire from "./protocol.ts";
 import { HEADERS, spread, upgradePolicy } from "./upgrades.ts";
 
-/** The self-check has looked at every session after so many sweeps, whatever happens meanwhile. */
-const CHECK_SWEEPS = 60;
-/** A message up to this multiple of the limit is read, to tell its sender why; so much may be unfinished, too. */
-export const READ_LIMIT_FACTOR = 17 / 16;
-/** So long the last close frames have to be read, before the connections under them are cut. */
-const LINGER_MS = 250;
-/** What an abuse costs of an address's tokens for new connections. */
-const ABUSE_TOKENS = 10;
-/** Who was too fast is asked to wait at least so long: a loop of tries costs both ends more than the wait. */
-export const LEAST_WAIT_MS = 1_000;
-/** The answer to a probe is free, and so has at most so many characters. It needs 15. */
-const LONGEST_PONG = 100;
+const CHECK_SWEEPS = 60; // in so many the self-check looks at every session, whatever happens meanwhile
+export const READ_LIMIT_FACTOR = 17 / 16; // what is so much over the limit is read, to tell its sender why
+const LINGER_MS = 250; // so long the last close frames have to be read, before the connections under them are cut
+const ABUSE_TOKENS = 10; // so many new connections an abuse costs its address: coming back does not wash it off
+export const LEAST_WAIT_MS = 1_000; // for who was too fast: a loop of tries costs both ends more than the wait
+const LONGEST_PONG = 100; // an answer to a probe is free, and needs 15 characters
 
 /** Where a relay listens, and what it keeps to. */
 export type Listener = Limits & { readonly host: string; readonly port: number; readonly reusePort: boolean };
@@ -60,8 +54,7 @@ export function startRelay(config: Listener, dependencies: Dependencies) {
   const pingSweeps = Math.ceil(config.pingIntervalMs / TURN_MS);
   let sweeps = 0;
   let isDegraded = false;
-  /** When a drain has lasted long enough; it is over by then, or as soon as nobody is left. */
-  let cutAt = Number.POSITIVE_INFINITY;
+  let cutAt = Number.POSITIVE_INFINITY; // when a drain has lasted long enough; it is over sooner if nobody is left
   let emptied = () => {};
 
   const server = Bun.serve({
@@ -121,16 +114,13 @@ export function startRelay(config: Listener, dependencies: Dependencies) {
   const { port = config.port } = server;
   const stopSweeping = clock.every(TURN_MS, sweep);
 
-  function status(): Status {
-    if (state.isDraining) return "draining";
-    return isDegraded ? "degraded" : "ok";
-  }
+  const status = (): Status => (state.isDraining ? "draining" : isDegraded ? "degraded" : "ok");
 
   /** Does what a message asks for, or says why not. */
   function take(ws: Socket, data: string | Buffer) {
     const { data: peer } = ws;
     const now = clock.now();
-    const text = typeof data === "string" ? data : ""; // which is no message either
+    const text = typeof data === "string" ? data : ""; // a binary frame is as bad as an empty one
     const bytes = Buffer.byteLength(data);
     const message = wire.parse(text);
     const isPong = typeof message !== "string" && message.type === "pong" && text.length <= LONGEST_PONG;
@@ -140,7 +130,8 @@ export function startRelay(config: Listener, dependencies: Dependencies) {
     if (isAnswer || !charge(peer, now, bytes)) return;
     if (text !== "" && bytes > config.maxMessageBytes) return refuse(peer, "too-large");
     if (typeof message === "string") {
-      if (++peer.badMessages > wire.FORGIVEN_BAD_MESSAGES) fine(peer, now);
+      const isTooMuch = ++peer.badMessages > wire.FORGIVEN_BAD_MESSAGES;
+      if (isTooMuch) addresses.connects.charge(peer.address, now, ABUSE_TOKENS);
       return refuse(peer, "bad-message", null, message);
     }
     switch (message.type) {
@@ -159,17 +150,16 @@ export function startRelay(config: Listener, dependencies: Dependencies) {
     }
   }
 
-  /** A ping or a pong of the WebSocket protocol: a browser answers by itself, though no page may be there. */
+  /** A ping or a pong of the WebSocket protocol: a browser sends it by itself, though no page may be there. */
   function control(peer: Peer, isAnswer: boolean): void {
     const now = clock.now();
     if (!peer.answers) peer.heardAt = now;
     heard(peer, !peer.answers);
-    if (isAnswer)
-      peer.pongsDue--; // who answers the relay pays nothing
-    else charge(peer, now, 0);
+    if (!isAnswer) charge(peer, now, 0);
+    else peer.pongsDue--; // who answers the relay pays nothing
   }
 
-  /** @param isProof whether this answers a probe */
+  /** Something came from `peer`; `isProof`: as an answer to a probe it would do. */
   function heard(peer: Peer, isProof: boolean): void {
     peer.heardTurn = sweeps;
     if (isProof && peer.newcomers !== null) apply({ type: "heard", peer });
@@ -184,14 +174,9 @@ export function startRelay(config: Listener, dependencies: Dependencies) {
     const isTooMuch = peer.messages > config.quotaMessages || peer.bytes > config.quotaBytes;
     const waitMs = messages.overdrawnMs(peer.fullAt, now);
     if (!isTooMuch && waitMs <= 0) return true;
-    fine(peer, now);
+    addresses.connects.charge(peer.address, now, ABUSE_TOKENS);
     refuse(peer, isTooMuch ? "quota" : "rate-limited", isTooMuch ? null : waitMs);
     return false;
-  }
-
-  /** An abuse is paid for by the address, so that coming back does not wash it off. */
-  function fine(peer: Peer, now: number): void {
-    addresses.connects.charge(peer.address, now, ABUSE_TOKENS);
   }
 
   function relay(ws: Socket, { type, sessionCode, pairing }: wire.RelayedMessage, text: string, bytes: number) {
@@ -211,52 +196,39 @@ export function startRelay(config: Listener, dependencies: Dependencies) {
     if (!other.text(text, ws, config.maxBufferedBytes)) refuse(other, "slow");
   }
 
+  /** What is done for each effect of admission. */
+  const perform: { [Do in keyof Effects]: (about: Effects[Do]) => void } = {
+    seat({ peer, session }) {
+      peer.socket?.subscribe(session.code);
+      peer.socket?.sendText(wire.joined(peer.token, config.sessionTtlMs, opposite(peer) !== null));
+    },
+    unseat: ({ peer, session }) => peer.socket?.unsubscribe(session.code),
+    ready({ session, waitedMs }) {
+      if (waitedMs !== null) events.ready(waitedMs);
+      sayReady(session.initiator);
+      sayReady(session.joiner);
+    },
+    left: ({ peer }) => peer.left(),
+    probe: ({ peer }) => peer.probe(),
+    refuse: ({ peer, name, retryMs }) => refuse(peer, name, retryMs),
+    ask: ({ peer, join }) => directory?.ask(join, (refusal) => apply({ type: "answer", peer, join, refusal })),
+    withdraw: ({ join }) => directory?.withdraw(join),
+    "give back": ({ seat }) => directory?.giveBack(seat),
+    ended: ({ outcome }) => events.ended(outcome),
+  };
+
   /** Takes one step of admission, and does what it says. */
   function apply(event: Event): void {
-    for (const effect of step(state, event, clock.now())) perform(effect);
-  }
-
-  function perform(effect: Effect) {
-    switch (effect.do) {
-      case "seat":
-        effect.peer.socket?.subscribe(effect.session.code);
-        return say(effect.peer, wire.joined(effect.peer.token, config.sessionTtlMs, opposite(effect.peer) !== null));
-      case "unseat":
-        return effect.peer.socket?.unsubscribe(effect.session.code);
-      case "ready":
-        if (effect.waitedMs !== null) events.ready(effect.waitedMs);
-        return [effect.session.initiator, effect.session.joiner].forEach(sayReady);
-      case "left":
-        return effect.peer.left();
-      case "probe":
-        return effect.peer.probe();
-      case "refuse":
-        return refuse(effect.peer, effect.name, effect.retryMs);
-      case "ask":
-        return directory?.ask(effect.join, (refusal) => apply({ ...effect, type: "answer", refusal }));
-      case "withdraw":
-        return directory?.withdraw(effect.join);
-      case "give back":
-        return directory?.giveBack(effect.seat);
-      case "ended":
-        return events.ended(effect.outcome);
-    }
-  }
-
-  function say(peer: Peer, text: string): void {
-    peer.socket?.sendText(text);
+    for (const effect of step(state, event, clock.now())) (perform[effect.do] as (about: Effect) => void)(effect);
   }
 
   function sayReady(peer: Peer | null): void {
     if (!peer?.session) return;
     const pairing = peer.instance === null ? null : peer.session.pairing;
-    say(peer, wire.ready(pairing, opposite(peer)?.instance ?? null, moreInReady()));
+    peer.socket?.sendText(wire.ready(pairing, opposite(peer)?.instance ?? null, moreInReady()));
   }
 
-  /**
-   * Says no, and closes where that is final.
-   * @param knownMs how long to wait before another try, where the reason tells; for some refusals it does not
-   */
+  /** Says no, and closes where that is final. `knownMs`: how long to wait before another try, where the reason tells. */
   function refuse(peer: Peer, name: wire.ErrorName, knownMs: number | null = null, field: wire.Field | null = null) {
     const { socket } = peer;
     if (socket?.readyState !== WebSocket.OPEN) return;
@@ -286,11 +258,7 @@ export function startRelay(config: Listener, dependencies: Dependencies) {
     if (clock.now() >= cutAt) emptied();
   }
 
-  /**
-   * Compares what is counted in more than one place.
-   * @param part 0 to CHECK_SWEEPS - 1: of the sessions only those, so that in as many sweeps each is looked at
-   * @returns how many differences there are: 0, unless there is a bug
-   */
+  /** Compares what is counted twice, of the sessions one `part` in CHECK_SWEEPS, or all. Returns how much differs: 0. */
   function check(part: number | null = null): number {
     const { sockets, seatsHeld, seated } = gauges();
     let found = Math.abs(sockets - server.pendingWebSockets) + Math.abs(seatsHeld - seated);

@@ -13,7 +13,7 @@ import {
   PEER_LEFT,
   PONG,
   PROBE,
-  READY,
+  ready,
 } from "../../src/core/protocol.ts";
 import { Random } from "../support/machines/random.ts";
 import { atMost, equals, until } from "../support/machines/until.ts";
@@ -37,6 +37,7 @@ const FIELDS: Field[] = [
   ...Object.values(PAYLOADS),
   "pairing",
 ];
+const READY = ready(null, null);
 const FIXED = new Set([
   ...[READY, PEER_LEFT, PONG, PROBE],
   ...Object.keys(ERRORS).map((name) => error(name as ErrorName)),
