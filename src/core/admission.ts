@@ -223,8 +223,7 @@ function tick(turn: Turn): void {
     if (phase === "new" && waitedMs >= limits.joinTimeoutMs) refuse(turn, peer, "join-timeout");
     else if (phase === "pending" && asked && waitedMs >= PENDING_MS) {
       turn.effects.push({ do: "withdraw", peer, join: asked });
-      enter(turn, peer, "new");
-      refuse(turn, peer, "at-capacity");
+      answer(turn, peer, asked, "at-capacity");
     } else if (newcomers && waitedMs >= PROBE_MS) evict(turn, peer, newcomers);
   }
 }

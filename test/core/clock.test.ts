@@ -1,8 +1,8 @@
-/** The relay's clock, with the process's own time and timers in the test's hand. */
+/** The relay's clock, with the process's own time and timers in the test's hand; and who is taken for gone, by its turns. */
 import { afterEach, beforeEach, describe, expect, mock, spyOn, test } from "bun:test";
-import { LoopClock } from "../../src/core/clock.ts";
+import { GRACE_MS, judge, LoopClock, TURN_MS } from "../../src/core/clock.ts";
+import { Random } from "../support/machines/random.ts";
 
-const TURN_MS = 1_000;
 /** By so much a turn may be late before the process is taken to have stood still. */
 const STALL_MS = 500;
 
@@ -10,27 +10,6 @@ let at = 0;
 let onTimer = () => {};
 let immediates: (() => void)[] = [];
 let isTimerSet = false;
-
-beforeEach(() => {
-  at = 5_000;
-  immediates = [];
-  isTimerSet = false;
-  spyOn(performance, "now").mockImplementation(() => at);
-  spyOn(globalThis, "setInterval").mockImplementation(((run: () => void, ms: number) => {
-    expect(ms).toBe(TURN_MS);
-    onTimer = run;
-    isTimerSet = true;
-    return 7;
-  }) as unknown as typeof setInterval);
-  spyOn(globalThis, "clearInterval").mockImplementation((timer) => {
-    expect<unknown>(timer).toBe(7);
-    isTimerSet = false;
-  });
-  spyOn(globalThis, "setImmediate").mockImplementation(((run: (...given: unknown[]) => void, ...given: unknown[]) => {
-    immediates.push(() => run(...given));
-  }) as unknown as typeof setImmediate);
-});
-afterEach(() => mock.restore());
 
 /** One turn of the loop: what was put off until now is done. */
 function loop(): void {
@@ -52,6 +31,27 @@ function started() {
 }
 
 describe("the clock", () => {
+  beforeEach(() => {
+    at = 5_000;
+    immediates = [];
+    isTimerSet = false;
+    spyOn(performance, "now").mockImplementation(() => at);
+    spyOn(globalThis, "setInterval").mockImplementation(((run: () => void, ms: number) => {
+      expect(ms).toBe(TURN_MS);
+      onTimer = run;
+      isTimerSet = true;
+      return 7;
+    }) as unknown as typeof setInterval);
+    spyOn(globalThis, "clearInterval").mockImplementation((timer) => {
+      expect<unknown>(timer).toBe(7);
+      isTimerSet = false;
+    });
+    spyOn(globalThis, "setImmediate").mockImplementation(((run: (...given: unknown[]) => void, ...given: unknown[]) => {
+      immediates.push(() => run(...given));
+    }) as unknown as typeof setImmediate);
+  });
+  afterEach(() => mock.restore());
+
   test("goes on with the process, before the first turn and between turns", () => {
     expect(new LoopClock().now()).toBe(5_000);
     const { clock, turn, turns } = started();
@@ -119,5 +119,50 @@ describe("the clock", () => {
     expect(isTimerSet).toBe(true);
     end();
     expect(isTimerSet).toBe(false);
+  });
+});
+
+const GRACE_TURNS = GRACE_MS / TURN_MS;
+const newPeers = (count: number, round: number) =>
+  Array.from({ length: count }, (_, i) => ({ heardTurn: 0, slot: i % round }));
+
+describe.each([1, 2, 5, 6, 25, 600])("with %d turns between two pings", (round) => {
+  test("every peer is pinged once a round", () => {
+    const peers = newPeers(50, round);
+    for (let first = 1; first < 2 * round; first += round) {
+      const pinged = Array.from({ length: round }, (_, i) =>
+        peers.filter((peer) => judge(peer, first + i, round) === "due"),
+      ).flat();
+      expect(pinged.length).toBe(50);
+      expect(new Set(pinged)).toEqual(new Set(peers));
+    }
+  });
+
+  test("a peer that answers is never taken for gone", () => {
+    const peers = newPeers(50, round);
+    for (let turn = 1; turn < 5 * round + 50; turn++) {
+      for (const peer of peers) {
+        const verdict = judge(peer, turn, round);
+        expect(verdict).not.toBe("silent");
+        if (verdict === "due") peer.heardTurn = turn;
+      }
+    }
+  });
+
+  test("a silent one has been pinged for more than a round and is gone after two and the grace, whatever its slot", () => {
+    const random = new Random(round);
+    for (let trial = 0; trial < 50; trial++) {
+      const heardTurn = random.below(3 * round);
+      const peer = { heardTurn, slot: random.below(round) };
+      const last = heardTurn + 2 * round + GRACE_TURNS;
+      let pings = 0;
+      for (let turn = heardTurn + 1; turn < last; turn++) {
+        const verdict = judge(peer, turn, round);
+        expect(verdict).not.toBe("silent");
+        if (verdict === "due") pings++;
+      }
+      expect(pings).toBeGreaterThanOrEqual(2);
+      expect(judge(peer, last, round)).toBe("silent");
+    }
   });
 });
