@@ -1,9 +1,11 @@
 /**
  * Network addresses: what a socket or a proxy writes, as numbers that can be compared. Pure; it keeps no address.
  */
+import { isIPv4 } from "node:net";
 
 /** An address as 128 bits; IPv4 is ::ffff:a.b.c.d (RFC 4291, section 2.5.5.2). */
 export type Address = bigint;
+const V4 = 0xffff_0000_0000n;
 /** Of somebody whose address can't be read: in no range. */
 export const UNKNOWN: Address = -1n;
 
@@ -18,8 +20,9 @@ const WRITTEN = /^(?:(\d+\.[\d.]+)(?::\d+)?|\[?([\da-f:.]*(?:[\da-f]|::))(?:%\w+
 /** Reads an IPv4 or IPv6 address as a socket or a proxy writes it; null where it is none. */
 export function parseAddress(text: string): Address | null {
   if (text.length > LONGEST) return null;
-  const [, v4, v6 = ""] = WRITTEN.exec(text.trim()) ?? [];
-  const host = URL.parse(`ws://[${v4 === undefined ? v6 : `::ffff:${v4}`}]`)?.hostname; // checked, and in one notation
+  const [, v4 = "", v6 = ""] = WRITTEN.exec(text.trim()) ?? [];
+  if (isIPv4(v4)) return V4 | BigInt(v4.split(".").reduce((bits, byte) => bits * 256 + Number(byte), 0));
+  const host = URL.parse(`ws://[${v6}]`)?.hostname; // checked, and in the one notation that RFC 5952 leaves
   if (host === undefined) return null;
   const [head = "", tail = ""] = host.slice(1, -1).split("::").map(digits);
   return BigInt(`0x${head.padEnd(32 - tail.length, "0")}${tail}`);

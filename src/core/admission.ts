@@ -31,7 +31,7 @@
  */
 import { timingSafeEqual } from "node:crypto";
 import type { Outcome } from "./events.ts";
-import { type AddressTable, EXEMPT, type Limits } from "./limits.ts";
+import type { Limits } from "./limits.ts";
 import { type Peer, Session } from "./peer.ts";
 import type { ErrorName, JoinMessage } from "./protocol.ts";
 
@@ -71,13 +71,11 @@ export class State {
   waiting = 0; // sessions in which nobody has come yet to the first
   isDraining = false;
   readonly limits: Limits;
-  readonly addresses: AddressTable;
   readonly asks: boolean;
 
   /** @param asks whether a directory is asked before anybody is seated */
-  constructor(limits: Limits, addresses: AddressTable, asks = false) {
+  constructor(limits: Limits, asks = false) {
     this.limits = limits;
-    this.addresses = addresses;
     this.asks = asks;
   }
 }
@@ -118,7 +116,7 @@ function join(turn: Turn, peer: Peer, join: JoinMessage, token: string) {
     return refuse(turn, holder, "replaced");
   }
   if (state.isDraining) return refuse(turn, peer, "restarting");
-  const retryMs = state.addresses.failures.waitMs(peer.address, now);
+  const retryMs = peer.account.failures.waitMs(now);
   if (retryMs > 0) return refuse(turn, peer, "rate-limited", retryMs);
   admit(turn, peer, join, !state.asks);
 }
@@ -126,14 +124,13 @@ function join(turn: Turn, peer: Peer, join: JoinMessage, token: string) {
 /** The ladder: one decision, before anything is stored. `isGranted`: no directory need be asked for a seat that is free. */
 function admit(turn: Turn, peer: Peer, join: JoinMessage, isGranted: boolean) {
   const { state, now, effects } = turn;
-  const { addresses, limits } = state;
   const session = state.sessions.get(join.sessionCode);
   const holder = holderOf(state, join);
   if (holder && now - holder.heardAt >= HEARD_MS) return probe(turn, holder, peer, join);
   if (session && holder) {
     const isFull = opposite(holder) !== null;
     session.isCrowded ||= isFull;
-    addresses.failures.charge(peer.address, now);
+    peer.account.failures.take(now);
     return refuse(turn, peer, isFull ? "session-full" : "role-taken");
   }
   if (!isGranted) {
@@ -141,10 +138,10 @@ function admit(turn: Turn, peer: Peer, join: JoinMessage, isGranted: boolean) {
     return effects.push({ do: "ask", peer, join });
   }
   if (!session) {
-    if (state.waiting >= limits.maxWaiting) return refuse(turn, peer, "at-capacity");
-    addresses.failures.charge(peer.address, now); // as a guess does; who pairs with itself made one, too
-    const isCrowd = peer.address !== EXEMPT && addresses.waiting.of(peer.address) >= limits.maxWaitingPerAddress;
-    if (isCrowd) return refuse(turn, peer, "rate-limited");
+    if (state.waiting >= state.limits.maxWaiting) return refuse(turn, peer, "at-capacity");
+    peer.account.failures.take(now); // as a guess does; who pairs with itself made one, too
+    const { waiting, limits } = peer.account;
+    if (waiting >= limits.maxWaitingPerAddress) return refuse(turn, peer, "rate-limited");
   }
   seat(turn, peer, join);
 }
@@ -204,7 +201,7 @@ function leave(turn: Turn, peer: Peer): void {
   const { asked, phase } = peer;
   const other = opposite(peer);
   if (phase === "pending" && asked) turn.effects.push({ do: "withdraw", peer, join: asked });
-  if (phase === "probing") turn.state.addresses.failures.charge(peer.address, turn.now);
+  if (phase === "probing") peer.account.failures.take(turn.now);
   enter(turn, peer, "gone");
   unseat(turn, peer, "left");
   if (other) turn.effects.push({ do: "left", peer: other });
@@ -291,7 +288,7 @@ function countWaiter(state: State, { initiator, joiner, readyAt }: Session, by: 
   const waiter = initiator && joiner ? null : (initiator ?? joiner);
   if (waiter === null || readyAt !== null) return;
   state.waiting += by;
-  state.addresses.waiting.add(waiter.address, by);
+  waiter.account.waiting += by;
 }
 
 function holderOf({ sessions }: State, { sessionCode, isInitiator }: Seat): Peer | null {

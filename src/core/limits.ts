@@ -1,7 +1,7 @@
 /**
- * How much one stranger may have. Owns the token bucket and the table that counts connections by address. The
- * table's size is fixed, so that no flood of addresses can grow it; its hash has a seed of its own, so that nobody
- * can aim at another's place in it. Pure: time is passed in, and no address is kept.
+ * How much one stranger may have. Owns the token bucket and the accounts of addresses. There are only so many of those,
+ * so that no flood of addresses can grow them; which one an address has depends on a seed of this table's own, so that
+ * nobody can aim at another's. Pure: time is passed in, and no address is kept.
  */
 import type { Address, Cidr } from "./addresses.ts";
 
@@ -20,89 +20,79 @@ export interface Limits extends Times, Sizes, AtOnce, Rates, Bursts, Quotas {
   readonly origins: readonly { matches(origin: string): boolean }[]; // whose pages may connect; none: anybody's
 }
 
-/** A token bucket, kept as GCRA keeps it, by one time alone: `burst` tokens, of which `perSecond` come back. */
+/** A token bucket: `burst` tokens, of which `perSecond` come back. As GCRA does, it keeps only when it is full again. */
 export class Bucket {
   readonly #tokenMs: number;
   readonly #burstMs: number;
+  #fullAt = 0;
 
   constructor(perSecond: number, burst: number) {
     this.#tokenMs = 1_000 / perSecond;
     this.#burstMs = burst * this.#tokenMs;
   }
 
-  /** All that is kept of a bucket is when it will be full again. Returns that time after `tokens` more are taken. */
-  take(fullAt: number, now: number, tokens: number): number {
-    return Math.max(fullAt, now) + tokens * this.#tokenMs;
-  }
-
-  /** For how many ms the bucket is overdrawn; 0 or less where it is not. */
-  overdrawnMs(fullAt: number, now: number): number {
-    return Math.round((fullAt - now - this.#burstMs) * 1_000) / 1_000; // sums of fractions are off by less than that
-  }
-}
-
-const PLACES = 1 << 16; // for all addresses: two may share one, which only makes their limits stricter
-export const EXEMPT = PLACES; // the place of all that are free of limits: no bucket has it, no count of it is too high
-const FULL_WAIT_MS = 10_000; // for an address that has all its connections: nobody knows when one will end
-
-/** A bucket for each place. */
-class Buckets extends Bucket {
-  readonly #fullAt = new Float64Array(PLACES);
-
   /** Takes tokens, whether there are so many or not. */
-  charge(place: number, now: number, tokens = 1): void {
-    this.#fullAt[place] = this.take(this.#fullAt[place] ?? 0, now, tokens);
+  take(now: number, tokens = 1): void {
+    this.#fullAt = Math.max(this.#fullAt, now) + tokens * this.#tokenMs;
   }
 
   /** For how many ms there is no token; 0: there is one. */
-  waitMs(place: number, now: number): number {
-    return Math.max(0, this.overdrawnMs(this.take(this.#fullAt[place] ?? 0, now, 1), now));
+  waitMs(now: number): number {
+    const ms = Math.max(this.#fullAt, now) + this.#tokenMs - now - this.#burstMs;
+    return Math.max(0, Math.round(ms * 1_000) / 1_000); // sums of fractions are off by less than that
   }
 }
 
-/** A count for each place. */
-class Counts {
-  readonly #counts = new Uint32Array(PLACES + 1);
+const ACCOUNTS = 1 << 16; // two addresses may share one, which only makes their limits stricter
+const FULL_WAIT_MS = 10_000; // for an address that has all its connections: nobody knows when one will end
 
-  of(place: number): number {
-    return this.#counts[place] ?? 0;
+/** What an address has and has used up, and its limits. */
+export class Account {
+  readonly limits: Limits;
+  readonly connects: Bucket; // of new connections; an abuse costs some, too, so that coming back does not wash it off
+  readonly failures: Bucket; // of joins that are refused or wait for nobody, as those of who guesses at codes
+  connections = 0;
+  waiting = 0; // sessions in which it waits for a first peer
+
+  constructor(limits: Limits) {
+    this.limits = limits;
+    this.connects = new Bucket(limits.connectRate, limits.connectBurst);
+    this.failures = new Bucket(limits.failedJoinRate, limits.failedJoinBurst);
   }
 
-  add(place: number, by: 1 | -1): void {
-    this.#counts[place] = this.of(place) + by;
+  /** Counts a new connection in, unless it would have to wait for so many ms as are returned. `isRated`: see Clock.isLate. */
+  enter(now: number, isRated = true): number {
+    const waitMs = isRated ? this.connects.waitMs(now) : 0;
+    if (waitMs > 0) return waitMs;
+    if (this.connections >= this.limits.maxPerAddress) return FULL_WAIT_MS;
+    if (isRated) this.connects.take(now);
+    this.connections++;
+    return 0;
   }
 }
 
-/** What each address has. */
 export class AddressTable {
-  readonly connections = new Counts();
-  readonly waiting = new Counts(); // sessions in which it waits for a first peer
-  readonly connects: Buckets; // for new connections, and for abuses, so that coming back does not wash one off
-  readonly failures: Buckets; // for joins that are refused or wait for nobody, as those of who guesses at codes
-  readonly #most: number;
+  readonly exempt: Account; // of all addresses that are free of limits
+  readonly #accounts = new Map<number, Account>();
+  readonly #limits: Limits;
   readonly #seed: number;
 
   /** @param seed 32 random bits */
   constructor(limits: Limits, seed: number) {
-    this.connects = new Buckets(limits.connectRate, limits.connectBurst);
-    this.failures = new Buckets(limits.failedJoinRate, limits.failedJoinBurst);
-    this.#most = limits.maxPerAddress;
+    const any = Number.POSITIVE_INFINITY;
+    const bursts = { connectBurst: any, failedJoinBurst: any, messageBurst: any };
+    const quotas = { quotaMessages: any, quotaBytes: any, maxPerAddress: any, maxWaitingPerAddress: any };
+    this.exempt = new Account({ ...limits, ...bursts, ...quotas });
+    this.#limits = limits;
     this.#seed = seed;
   }
 
-  /** The place that an address is counted in: IPv4 by address, IPv6 by /64, of which one customer has many. */
-  place(address: Address): number {
+  /** The account of an address: of IPv4 each has one, of IPv6 each /64, since one customer has many. */
+  accountOf(address: Address): Account {
     const isV4 = address >> 32n === 0xffffn;
-    return Bun.hash.xxHash32((isV4 ? address : address >> 64n).toString(16), this.#seed) % PLACES;
-  }
-
-  /** Counts a new connection in, unless it would have to wait for so many ms as are returned. `isRated`: see Clock.isLate. */
-  enter(place: number, now: number, isRated = true): number {
-    const waitMs = isRated ? this.connects.waitMs(place, now) : 0;
-    if (waitMs > 0) return waitMs;
-    if (place !== EXEMPT && this.connections.of(place) >= this.#most) return FULL_WAIT_MS;
-    if (isRated) this.connects.charge(place, now);
-    this.connections.add(place, 1);
-    return 0;
+    const which = Bun.hash.xxHash32((isV4 ? address : address >> 64n).toString(16), this.#seed) % ACCOUNTS;
+    const account = this.#accounts.get(which) ?? new Account(this.#limits);
+    this.#accounts.set(which, account);
+    return account;
   }
 }

@@ -3,6 +3,7 @@
  * admission, its token, and what it has used up. No address, no message. It decides nothing.
  */
 import type { ServerWebSocket } from "bun";
+import { type Account, Bucket } from "./limits.ts";
 import { type ErrorName, type JoinMessage, PEER_LEFT, PROBE } from "./protocol.ts";
 
 export type Socket = ServerWebSocket<Peer>;
@@ -34,7 +35,8 @@ export class Session {
 
 export class Peer implements Opposite {
   socket: Socket | null = null; // null from its close on
-  readonly address: number; // the place where its address is counted; see AddressTable
+  readonly account: Account; // of its address
+  readonly tokens: Bucket; // for messages
 
   // Admission's; see admission.ts.
   phase: "new" | "pending" | "probing" | "seated" | "gone" = "new";
@@ -55,11 +57,11 @@ export class Peer implements Opposite {
   badMessages = 0;
   messages = 0;
   bytes = 0;
-  fullAt = 0; // when its bucket of messages is full again
   closedFor: ErrorName | "silent" | null = null; // why it was closed here
 
-  constructor(address: number) {
-    this.address = address;
+  constructor(account: Account) {
+    this.account = account;
+    this.tokens = new Bucket(account.limits.messageRate, account.limits.messageBurst);
   }
 
   text(text: string, from: Socket, mostBytes: number): boolean {

@@ -6,7 +6,7 @@
 import { type Effect, type Effects, type Event, opposite, type Seat, State, step } from "./admission.ts";
 import { type Clock, judge, TURN_MS } from "./clock.ts";
 import type { Events, Status, Warning } from "./events.ts";
-import { AddressTable, Bucket, EXEMPT, type Limits } from "./limits.ts";
+import { AddressTable, type Limits } from "./limits.ts";
 import { Peer, type Socket } from "./peer.ts";
 import * as wire from "./protocol.ts";
 import { HEADERS, spread, upgradePolicy } from "./upgrades.ts";
@@ -49,8 +49,7 @@ export function startRelay(config: Listener, dependencies: Dependencies) {
   const { isShort = () => false, moreInReady = () => "" } = dependencies;
   const addresses = new AddressTable(config, crypto.getRandomValues(new Uint32Array(1))[0] ?? 0);
   const enter = upgradePolicy(config, addresses, events, warn, isShort);
-  const state = new State(config, addresses, directory !== undefined);
-  const messages = new Bucket(config.messageRate, config.messageBurst);
+  const state = new State(config, directory !== undefined);
   const pingSweeps = Math.ceil(config.pingIntervalMs / TURN_MS);
   let sweeps = 0;
   let isDegraded = false;
@@ -72,10 +71,10 @@ export function startRelay(config: Listener, dependencies: Dependencies) {
       if (/^websocket$/i.test(request.headers.get("upgrade") ?? "")) {
         const now = clock.now();
         const remote = server.requestIP(request)?.address ?? "";
-        const address = enter(request, remote, now, status(), state.peers.size, !clock.isLate);
-        if (address instanceof Response) return address;
-        if (server.upgrade(request, { data: new Peer(address) })) return undefined;
-        addresses.connections.add(address, -1);
+        const answer = enter(request, remote, now, status(), state.peers.size, !clock.isLate);
+        if (answer instanceof Response) return answer;
+        if (server.upgrade(request, { data: new Peer(answer) })) return undefined;
+        answer.connections--;
         events.upgraded("malformed");
       }
       return http(request, status(), state.sessions.size);
@@ -101,7 +100,7 @@ export function startRelay(config: Listener, dependencies: Dependencies) {
       close({ data: peer }, code) {
         peer.socket = null;
         events.closed(peer.closedFor, code);
-        addresses.connections.add(peer.address, -1);
+        peer.account.connections--;
         apply({ type: "gone", peer });
         if (state.peers.size === 0) emptied();
       },
@@ -131,7 +130,7 @@ export function startRelay(config: Listener, dependencies: Dependencies) {
     if (text !== "" && bytes > config.maxMessageBytes) return refuse(peer, "too-large");
     if (typeof message === "string") {
       const isTooMuch = ++peer.badMessages > wire.FORGIVEN_BAD_MESSAGES;
-      if (isTooMuch) addresses.connects.charge(peer.address, now, ABUSE_TOKENS);
+      if (isTooMuch) peer.account.connects.take(now, ABUSE_TOKENS);
       return refuse(peer, "bad-message", null, message);
     }
     switch (message.type) {
@@ -167,14 +166,14 @@ export function startRelay(config: Listener, dependencies: Dependencies) {
 
   /** Counts what a peer sent. Returns whether that is within its limits; where not, it is told. */
   function charge(peer: Peer, now: number, bytes: number): boolean {
-    if (peer.address === EXEMPT) return true;
+    const { connects, limits } = peer.account;
     peer.messages++;
     peer.bytes += bytes;
-    if (!clock.isLate) peer.fullAt = messages.take(peer.fullAt, now, 1); // else how fast it came can't be told
-    const isTooMuch = peer.messages > config.quotaMessages || peer.bytes > config.quotaBytes;
-    const waitMs = messages.overdrawnMs(peer.fullAt, now);
-    if (!isTooMuch && waitMs <= 0) return true;
-    addresses.connects.charge(peer.address, now, ABUSE_TOKENS);
+    const isTooMuch = peer.messages > limits.quotaMessages || peer.bytes > limits.quotaBytes;
+    const waitMs = clock.isLate ? 0 : peer.tokens.waitMs(now); // how fast it came can't be told where it is late
+    if (!clock.isLate) peer.tokens.take(now);
+    if (!isTooMuch && waitMs === 0) return true;
+    connects.take(now, ABUSE_TOKENS);
     refuse(peer, isTooMuch ? "quota" : "rate-limited", isTooMuch ? null : waitMs);
     return false;
   }

@@ -4,7 +4,7 @@
  */
 import { isIn, namedClient, parseAddress, UNKNOWN } from "./addresses.ts";
 import { type Events, REFUSALS, type Status, type Warning } from "./events.ts";
-import { type AddressTable, EXEMPT, type Limits } from "./limits.ts";
+import type { AddressTable, Limits } from "./limits.ts";
 
 const SPREAD_MS = 5_000; // over which peers come back who are sent away together
 const NAMELESS = 3; // connections of a trusted proxy that name nobody: those of `check`, on the proxy's machine
@@ -33,7 +33,7 @@ export function upgradePolicy(
     return new Response(text, { status: REFUSALS[result], headers: { ...HEADERS, ...wait } });
   }
 
-  /** Counts an upgrade in, and returns at which place, or the answer that refuses it. `isRated`: see AddressTable.enter. */
+  /** Counts an upgrade in, and returns in which account, or the answer that refuses it. `isRated`: see Clock.isLate. */
   return (request: Request, remote: string, now: number, status: Status, sockets: number, isRated: boolean) => {
     if (status === "draining") return refuse("draining", spread());
     if (sockets >= maxPeers) return refuse("at-capacity", spread());
@@ -47,12 +47,12 @@ export function upgradePolicy(
     const named = namedClient(proxy, forwardedFor ?? "", trustProxy);
     const isTrusted = isIn(proxy, trustProxy);
     const isProxy = named === null && (forwardedFor !== null || isTrusted);
-    const place = !isProxy && isIn(named ?? proxy, exempt) ? EXEMPT : addresses.place(named ?? proxy);
-    const waitMs = addresses.enter(place, now, isRated);
-    const connections = addresses.connections.of(place);
-    if (place === EXEMPT && connections > maxPerAddress) warn("exempt-crowd");
+    const client = named ?? proxy;
+    const account = !isProxy && isIn(client, exempt) ? addresses.exempt : addresses.accountOf(client);
+    const waitMs = account.enter(now, isRated);
+    if (account === addresses.exempt && account.connections > maxPerAddress) warn("exempt-crowd");
     if (isProxy && !isTrusted) warn(isIn(proxy, exempt) ? "exempt-proxy" : "unknown-proxy");
-    if (isProxy && isTrusted && (waitMs > 0 || connections > NAMELESS)) warn("silent-proxy");
-    return waitMs > 0 ? refuse("address", waitMs) : place;
+    if (isProxy && isTrusted && (waitMs > 0 || account.connections > NAMELESS)) warn("silent-proxy");
+    return waitMs > 0 ? refuse("address", waitMs) : account;
   };
 }
