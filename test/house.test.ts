@@ -26,7 +26,10 @@ const ARROWS: Record<string, readonly string[]> = {
   "": ["core", "lockdown", "web", "program"],
 };
 /** What a reviewer reads: every physical line of the core and of all that it imports, types too. */
-const CORE_LINES = 1_450;
+const CORE_LINES = 1_175;
+/** How long that takes: to read it, and to look for faults in it, which goes ten times and more as slowly. */
+const LINES_A_MINUTE = 40;
+const LINES_AN_HOUR = 400;
 const LINES_OF_A_FILE = 400;
 
 /** Rooms that hold names, tables or one part of another room, and the files of tests that try them with it. */
@@ -133,11 +136,16 @@ describe("architecture", () => {
     expect(touching).toEqual(["src/load/front.ts", "src/main.ts"]);
   });
 
-  test("the core can be read in one sitting, and README says how much it is", () => {
+  test("the core can be read in one sitting, and the docs say how much it is", () => {
     const core = closureOf(list("src/core/*.ts"));
     const total = [...core].map(lines).reduce((sum, count) => sum + count);
     expect(total).toBeLessThanOrEqual(CORE_LINES);
-    expect(read("README.md")).toContain(`under ${CORE_LINES} lines`);
+    expect(CORE_LINES - total).toBeLessThan(LINES_A_MINUTE); // the number that is said is the number
+    const times = [Math.ceil(CORE_LINES / LINES_A_MINUTE), Math.ceil(CORE_LINES / LINES_AN_HOUR)];
+    for (const path of ["README.md", "docs/SECURITY.md"])
+      expect(read(path)).toMatch(
+        new RegExp(`under ${CORE_LINES}\\b[^|]{0,100}\\b${times[0]} minutes[^|]{0,40}\\b${times[1]} hours`),
+      );
   });
 
   test("no file is too long", () => {

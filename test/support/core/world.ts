@@ -62,7 +62,8 @@ export class World {
     const copy = new World(this.state.asks);
     const peers = new Map<Peer, Peer>();
     const all = [...this.state.peers, ...this.questions.map(({ peer }) => peer)];
-    for (const peer of all) if (!peers.has(peer)) peers.set(peer, Object.assign(new Peer(TABLE.exempt), peer));
+    for (const peer of all)
+      if (!peers.has(peer)) peers.set(peer, Object.assign(Object.create(Peer.prototype) as Peer, peer));
     const of = (peer: Peer | null) => (peer && peers.get(peer)) ?? null;
     for (const [code, session] of this.state.sessions)
       copy.state.sessions.set(code, { ...session, initiator: of(session.initiator), joiner: of(session.joiner) });
