@@ -38,7 +38,8 @@ export function isIn(address: Address, ranges: readonly Cidr[]): boolean {
   return ranges.some((range) => (address ^ range.address) >> BigInt(128 - range.bits) === 0n);
 }
 
-/** Whom a proxy names, if it is trusted: read from the right end, where the nearest wrote, past others that are trusted. */
+/** Whom a trusted proxy names as its client, or null. The header is read from its right end, where the nearest proxy wrote,
+ * and only as far as the proxies are trusted. */
 export function namedClient(proxy: Address, forwardedFor: string, trusted: readonly Cidr[]): Address | null {
   let client: Address | null = null;
   const entries = forwardedFor.slice(-LONGEST_HEADER).split(",");

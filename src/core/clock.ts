@@ -5,7 +5,7 @@
 
 const STALL_MS = 500; // a turn that is later was held up by a process that stood still, and not by a busy one
 export const TURN_MS = 1_000; // how long a turn is
-export const GRACE_MS = 5_000; // so long an answer to the last of two pings may be under way
+export const GRACE_MS = 5_000; // so long the answer to the second of two pings may be under way
 
 export interface Clock {
   now(): number; // in ms
@@ -42,7 +42,7 @@ export class LoopClock implements Clock {
   }
 }
 
-/** Whether a peer has been silent for two rounds of turns and the grace, or else is to be pinged: once in a round. */
+/** Whether a peer is gone, being silent for two rounds of turns and the grace; or due to be pinged, once in a round. */
 export function judge(peer: { heardTurn: number; slot: number }, turn: number, round: number): "silent" | "due" | null {
   if (turn - peer.heardTurn >= 2 * round + GRACE_MS / TURN_MS) return "silent";
   return peer.slot === turn % round ? "due" : null;

@@ -20,8 +20,8 @@ export type Warning = "exempt-proxy" | "unknown-proxy" | "silent-proxy" | "exemp
 export interface Events {
   upgraded(result: UpgradeResult): void;
   refused(name: ErrorName): void; // a peer was told no
-  /** A socket has closed: by a refusal, or as `code` says (RFC 6455, section 7.4). 1006 is no close frame at all, and what
-   * Bun gives where it ended a socket itself: a frame that breaks RFC 6455, a message it would not even read. */
+  // A socket has closed: by a refusal, or as `code` says (RFC 6455, section 7.4). 1006 is no close frame at all, and what
+  // Bun gives where it ended a socket itself: a frame that breaks RFC 6455, a message it would not even read.
   closed(refusal: ErrorName | "silent" | null, code: number): void;
   ready(afterMs: number): void; // both seats of a session are held for the first time, so long after its first join
   relayed(type: RelayedType, bytes: number): void;

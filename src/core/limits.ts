@@ -43,7 +43,7 @@ export class Bucket {
   }
 }
 
-const ACCOUNTS = 1 << 16; // two addresses may share one, which only makes their limits stricter
+const ACCOUNTS = 1 << 16; // in all some 10 MB; two addresses may share one, which only makes their limits stricter
 const FULL_WAIT_MS = 10_000; // for an address that has all its connections: nobody knows when one will end
 
 /** What an address has and has used up, and its limits. */

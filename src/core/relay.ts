@@ -257,7 +257,7 @@ export function startRelay(config: Listener, dependencies: Dependencies) {
     if (clock.now() >= cutAt) emptied();
   }
 
-  /** Compares what is counted twice, of the sessions one `part` in CHECK_SWEEPS, or all. Returns how much differs: 0. */
+  /** Compares what is counted twice: of the sessions all, or one `part` of CHECK_SWEEPS. Returns how many differ: 0. */
   function check(part: number | null = null): number {
     const { sockets, seatsHeld, seated } = gauges();
     let found = Math.abs(sockets - server.pendingWebSockets) + Math.abs(seatsHeld - seated);
