@@ -13,6 +13,8 @@ WORKDIR /build
 # The build reads only these: no node_modules, so nothing is installed. A new path goes into .dockerignore as well.
 COPY package.json ./
 COPY src ./src
+# What --version and /metrics name; there is no git here: --build-arg BUILD_COMMIT=$(git rev-parse --short=12 HEAD)
+ARG BUILD_COMMIT=""
 RUN bun run build
 
 # base, for the binary needs glibc and its loader: static and scratch have none. No shell, no package manager.

@@ -6,6 +6,21 @@
 /** A start that can't be: its message is one line that names the option, the value and the bounds. */
 export class ConfigError extends Error {}
 
+/** With what the program ends; docs/OPERATIONS.md, "Exit codes", has the same. */
+export const EXIT = {
+  well: 0,
+  /** It can't be done now: the port is in use, a check failed, an error came. Another start may succeed. */
+  failed: 1,
+  /** It was asked for wrongly: an option, a variable, a file. */
+  asked: 2,
+  /** This machine has no such address, or doesn't let this user have the port. */
+  address: 3,
+  /** --sandbox require can't be had. */
+  sandbox: 4,
+} as const;
+/** Those that no other start with the same options on the same machine can mend. */
+export const INCURABLE: readonly number[] = [EXIT.asked, EXIT.address, EXIT.sandbox];
+
 /** As many places as tell two errors apart. */
 const PLACES = 3;
 
@@ -34,6 +49,9 @@ const REASONS: Readonly<Record<string, string>> = {
   EAFNOSUPPORT: "this machine has no IPv6",
   EINVAL: "that is no address",
   EAGAIN: "that name has no address",
+  ENOSPC: "there is no room left",
+  EDQUOT: "there is no room left",
+  EROFS: "nothing can be written there",
   EMFILE: "no more files may be opened: raise the limit of open files",
 };
 
@@ -45,6 +63,16 @@ export function whyNot(failure: unknown): string {
 
 /** Ports below this one are for root, unless the system's administrator has moved the border (ip(7)). */
 export const FIRST_FREE_PORT = 1_024;
+
+/** Why an address will not be had by trying again. */
+const NO_ADDRESS = ["EADDRNOTAVAIL", "EAFNOSUPPORT", "EINVAL", "EACCES", "EPERM"];
+
+/** @returns with what a program ends that can't listen */
+export function exitOfListen(failure: unknown): number {
+  return failure instanceof Error && "code" in failure && NO_ADDRESS.includes(`${failure.code}`)
+    ? EXIT.address
+    : EXIT.failed;
+}
 
 /** @returns the same of a port that can't be listened on, with the mend where it is no other than for any port */
 export function whyNotListen(failure: unknown, port: number): string {

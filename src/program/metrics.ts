@@ -89,6 +89,7 @@ const WAITS = [0.1, 0.5, 1, 5, 10, 30, 60, 120, 300, 600];
 const LAGS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5];
 
 export class Metrics implements Events {
+  readonly #refusals: Pick<Events, "upgraded" | "refused"> | null;
   readonly #upgrades = new Counters<UpgradeResult>(UPGRADES);
   readonly #errors = new Counters(Object.keys(ERRORS) as ErrorName[]);
   readonly #closes = new Counters<ErrorName | "left" | "lost" | "silent">([
@@ -104,6 +105,11 @@ export class Metrics implements Events {
   #differences = 0;
   #internalErrors = 0;
 
+  /** @param refusals is told of each, too */
+  constructor(refusals: Pick<Events, "upgraded" | "refused"> | null = null) {
+    this.#refusals = refusals;
+  }
+
   /** Grows whenever a peer has come, gone or been heard by another. */
   get activity(): number {
     return this.#upgrades.sum + this.#closes.sum + this.#messages.sum;
@@ -111,10 +117,12 @@ export class Metrics implements Events {
 
   upgraded(result: UpgradeResult): void {
     this.#upgrades.add(result);
+    this.#refusals?.upgraded(result);
   }
 
   refused(name: ErrorName): void {
     this.#errors.add(name);
+    this.#refusals?.refused(name);
   }
 
   closed(refusal: ErrorName | "silent" | null, code: number): void {
@@ -155,7 +163,7 @@ export class Metrics implements Events {
   write(
     gauges: Gauges,
     resources: Resources,
-    program: { version: string; bun: string; isLocked: boolean; droppedLines: number },
+    program: { version: string; commit: string; bun: string; isLocked: boolean; droppedLines: number },
     tlsSecondsLeft: number | null,
   ): string {
     const { sockets, notJoined, probing, sessions, seatsHeld } = gauges;
@@ -217,7 +225,7 @@ export class Metrics implements Events {
       single("process_max_fds", "gauge", "Limit of open files.", resources.maxFiles),
       single("process_start_time_seconds", "gauge", "When the process began, since 1970.", resources.startedAt),
       "# HELP whisper_build_info What runs here.\n# TYPE whisper_build_info gauge\n",
-      `whisper_build_info{version="${program.version}",bun="${program.bun}"} 1\n`,
+      `whisper_build_info{version="${program.version}",commit="${program.commit}",bun="${program.bun}"} 1\n`,
     ].join("");
   }
 }

@@ -28,6 +28,8 @@ const LABELS = /^[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63}){0,126}$/;
 const APP = /^[a-z][a-z0-9+.-]*:\/\/[a-z0-9_.-]+(:\d{1,5})?$/;
 /** Of web pages. */
 const WEB = /^https?:/i;
+/** No browser has pages at these, or gives what it has there an origin of its own. */
+const NO_PAGE = /^(wss?|ftps?|sftp|blob|data|about|javascript):/i;
 /** Apps from files: Electron's, and Android's WebView. */
 const FILES = "file://";
 /** Pages without an origin, of a sandboxed frame for one. Anybody can make such a page. */
@@ -40,7 +42,7 @@ const OPAQUE = "null";
 export function readOrigin(text: string): NamedOrigin {
   if (text === OPAQUE || text === FILES) return exactly(text);
   if (WEB.test(text)) return text.includes("*") ? below(text) : exactly(asSent(text));
-  if (/^wss?:/i.test(text)) throw new NoOrigin(text, "names no page: a page's origin begins with https:// or http://");
+  if (NO_PAGE.test(text)) throw new NoOrigin(text, "names no page: a page's origin begins with https:// or http://");
   if (APP.test(text)) return exactly(text);
   throw new NoOrigin(
     text,
@@ -73,7 +75,7 @@ function asSent(url: string, written = url): string {
   if (origin !== url)
     throw new NoOrigin(
       written,
-      `never matches: browsers send ${JSON.stringify(written === url ? origin : origin.replace("//a.", "//*."))}`,
+      `never matches${url === `${origin}/` ? ", for the slash at its end" : ""}: browsers send ${JSON.stringify(written === url ? origin : origin.replace("//a.", "//*."))}`,
     );
   return url;
 }

@@ -129,9 +129,9 @@ export async function startFront(name: FrontName, block: string): Promise<Runnin
   };
 }
 
-/** A certificate for HOST in `folder`, with a P-256 key, that lasts a day: cert.pem, key.pem, and both.pem. */
+/** A certificate for HOST in `folder`, with a P-256 key, that lasts a month: cert.pem, key.pem, and both.pem. */
 export async function writeCertificate(folder: string): Promise<void> {
-  const request = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1"];
+  const request = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30"];
   const names = ["-subj", `/CN=${HOST}`, "-addext", `subjectAltName=DNS:${HOST}`];
   const files = ["-keyout", `${folder}/key.pem`, "-out", `${folder}/cert.pem`];
   const { exitCode, stderr } = await run(["openssl", ...request, ...names, ...files]);

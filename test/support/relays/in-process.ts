@@ -54,7 +54,7 @@ export function startHandRelay(args: readonly string[] = [], more: Partial<Depen
     memoryBytes: null,
     memoryMarkBytes: null,
   };
-  const program = { version: "", bun: "", isLocked: false, droppedLines: 0 };
+  const program = { version: "", commit: "", bun: "", isLocked: false, droppedLines: 0 };
   return {
     relay,
     clock,
