@@ -61,7 +61,7 @@ export class CertificateWatch {
 
   /** @param now in ms since 1970: by the clock on the wall, as clients judge it */
   turn(now: number): void {
-    if (now < this.#dueAt && now > this.#dueAt - DAY_MS) return; // and not back beyond the last one
+    if (now < this.#dueAt && now >= this.#dueAt - DAY_MS) return; // and not set back by more than a day
     const doubt = doubtAbout(this.#certificate, now);
     if (doubt === null) return;
     this.#dueAt = now + DAY_MS;
