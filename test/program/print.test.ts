@@ -241,6 +241,22 @@ describe.skipIf(obstacle !== null).each(FRONT_NAMES)("behind a real %s with the 
     return `--trust-proxy=${proxy}`;
   }
 
+  test("it runs as it was printed with a name and a certificate", async () => {
+    const host = "chat.example.net";
+    await using folder = await newFolder();
+    await writeCertificate(folder.path, host);
+    const file = (what: string) => `${folder.path}/${what}.pem`;
+    const files = name === "haproxy" ? [`--cert=${file("both")}`] : [`--cert=${file("cert")}`, `--key=${file("key")}`];
+    await using relay = await spawnRelay("binary", await trust());
+    const block = await print(name, `--port=${relay.port}`, "--host=127.0.0.1", `--name=${host}`, ...files);
+    expect(block).not.toMatch(/relay\.example\.org|\/etc\//);
+    await using front = await startFront(name, block, host, true);
+    const client = await RawClient.dial(await front.entrance("127.0.0.2"));
+    client.write(UPGRADE.replace("Host: relay", `Host: ${host}`));
+    expect(await client.head()).toStartWith("HTTP/1.1 101 ");
+    client.end();
+  });
+
   test.each([false, true])("a pair meets, also where the relay itself speaks TLS: %p", async (isTls) => {
     await using folder = await newFolder();
     await writeCertificate(folder.path);
