@@ -74,9 +74,10 @@ export function exitOfListen(failure: unknown): number {
     : EXIT.failed;
 }
 
-/** @returns the same of a port that can't be listened on, with the mend where it is no other than for any port */
+/** @returns the same of a port that can't be listened on, with what to look at or to set */
 export function whyNotListen(failure: unknown, port: number): string {
   const why = whyNot(failure);
+  if (why === REASONS["EADDRINUSE"]) return `${why}; \`ss -ltnp\` shows by whom`;
   if (why !== REASONS["EACCES"] || port >= FIRST_FREE_PORT) return why;
   return `${why}: below ${FIRST_FREE_PORT} a process needs CAP_NET_BIND_SERVICE, which the unit of \`print systemd\` gives it`;
 }

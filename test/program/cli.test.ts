@@ -53,7 +53,7 @@ describe.each(VARIANTS)("the program (%s)", (variant) => {
     await using relay = await spawnRelay(variant, "--host=0.0.0.0");
     for (const host of ["0.0.0.0", "127.0.0.1"]) {
       const second = await run(command(variant, "--host", host, "--port", String(relay.port)));
-      const stderr = `whisper-signaling: can't listen on ${host} port ${relay.port}: it is in use\n`;
+      const stderr = `whisper-signaling: can't listen on ${host} port ${relay.port}: it is in use; \`ss -ltnp\` shows by whom\n`;
       expect(second).toEqual({ exitCode: 1, stdout: "", stderr });
     }
   });

@@ -177,6 +177,10 @@ export class Output {
 /** What a relay says where the tests run under a low limit of open files. */
 const FEW_FILES = "(whisper-signaling: a limit of \\d+ open files .*\n)?";
 
+/** Matches what a relay says of limits that refuse, and nothing else. */
+export const LIMITS_ALONE =
+  /^(whisper-signaling: warning: limit \(--[a-z, -]+\) (begins to|still|refuses)[a-z0-9: ]*; counted as [a-z -]+\n)*$/;
+
 /** Matches all that a relay prints from its start to its end, and nothing besides. */
 export function printedToTheEnd(port: number, drainSeconds = 30, end = "stopped") {
   const draining = `draining for up to ${drainSeconds} s; a second signal stops at once`;
