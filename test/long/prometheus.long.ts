@@ -7,14 +7,15 @@ import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { asked, targets } from "../support/machines/dashboard.ts";
 import { parseMetrics } from "../support/machines/metrics.ts";
-import { HAS_PROMETHEUS, Prometheus, promtool } from "../support/machines/prometheus.ts";
+import { HAS_PROMETHEUS, MISSING_PROMETHEUS, Prometheus, promtool } from "../support/machines/prometheus.ts";
 import { equals, until } from "../support/machines/until.ts";
 import { Client, expectUndisturbed, newCode, newPair } from "../support/peers/client.ts";
 import { ROOT, type RunningRelay, spawnRelay } from "../support/relays/relay.ts";
 
 const ALERTS = resolve(ROOT, "deploy/alerts.yml");
 
-if (!HAS_PROMETHEUS) console.warn("prometheus.long.ts: not tested, there is no prometheus and promtool on the path");
+if (!HAS_PROMETHEUS)
+  console.warn(`prometheus.long.ts: not tested, there is no ${MISSING_PROMETHEUS.join(", ")} on the path`);
 
 test.skipIf(!process.env["CI"])("CI has a Prometheus to test with", () => {
   expect(HAS_PROMETHEUS).toBe(true);

@@ -14,7 +14,7 @@ import { killed, type Place, QUICK, SLOW } from "../support/machines/endings.ts"
 import { failed } from "../support/machines/failed.ts";
 import { measured, openFiles, residentBytes } from "../support/machines/outside.ts";
 import { atMost, equals, until } from "../support/machines/until.ts";
-import { LIMITS_ALONE, command, PURGING, spawnProgram } from "../support/relays/relay.ts";
+import { command, LIMITS_ALONE, PURGING, spawnProgram } from "../support/relays/relay.ts";
 
 const ARGS = [
   ...["--join-timeout=1s", "--session-ttl=3s"],
