@@ -8,8 +8,10 @@ import { GRACE_MS } from "../src/core/clock.ts";
 import { MAX_DEPTH, MAX_PIECES } from "../src/core/json.ts";
 import * as wire from "../src/core/protocol.ts";
 import { LEAST_WAIT_MS, READ_LIMIT_FACTOR } from "../src/core/relay.ts";
+import { CHECK_OPTIONS, PRINT_OPTIONS } from "../src/program/commands.ts";
 import { OPTIONS, readConfig } from "../src/program/config.ts";
 import { environmentName } from "../src/program/environment.ts";
+import { EXIT } from "../src/program/failure.ts";
 import { ROOT } from "./support/relays/relay.ts";
 
 /**
@@ -199,6 +201,15 @@ describe("each fact in one place", () => {
     expect(rows).toEqual(expected);
   });
 
+  test("the table of exit codes has those of the program, and says which of them the unit does not try again", () => {
+    const section = read("docs/OPERATIONS.md").split("### Exit codes")[1]?.split("\n#")[0] ?? "";
+    const rows = [...section.matchAll(/^\| (\d+) \|.*\| (yes|no)?[^|]*\|$/gm)].map(([, code, again]) => [code, again]);
+    const codes: number[] = Object.values(EXIT);
+    expect(rows.slice(0, -1).map(([code]) => Number(code))).toEqual(codes);
+    const never = rows.filter(([, again]) => again === "no").map(([code]) => code);
+    expect(read("deploy/whisper-signaling.service")).toContain(`\nRestartPreventExitStatus=${never.join(" ")}\n`);
+  });
+
   test("the protocol's table of errors is the table of errors", () => {
     const rows = table("docs/PROTOCOL.md", "errors").map(([name, close, retry]) => [
       name,
@@ -285,6 +296,8 @@ describe("each fact in one place", () => {
 
   test("every option and every error is in the docs by its name", () => {
     for (const { flag } of Object.values(OPTIONS)) expect(read("README.md")).toContain(`\`${flag}\``);
+    for (const { flag } of Object.values({ ...CHECK_OPTIONS, ...PRINT_OPTIONS }))
+      expect(read("docs/OPERATIONS.md")).toContain(flag);
     for (const name of Object.keys(wire.ERRORS)) expect(read("docs/PROTOCOL.md")).toContain(`| \`${name}\` |`);
   });
 });

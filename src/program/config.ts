@@ -273,7 +273,7 @@ export function readConfig(args: readonly string[], env: Environment, openFiles 
   const config = readOptions(OPTIONS, args, env);
   const nameOf = namesOf(OPTIONS, args, env);
   if ((config.tlsCert === null) !== (config.tlsKey === null))
-    throw new ConfigError("--tls-cert and --tls-key are given together or not at all");
+    throw new ConfigError(`${nameOf("--tls-cert")} and ${nameOf("--tls-key")} are given together or not at all`);
   if (config.maxMemoryBytes > 0 && config.maxMemoryBytes < LEAST_MEMORY_BYTES)
     throw new ConfigError(
       `${nameOf("--max-memory")} "${config.maxMemoryBytes}B" is less than the ${LEAST_MEMORY_BYTES / 1_048_576}MiB that the relay itself needs; 0B leaves it to the relay`,

@@ -3,7 +3,7 @@ import type { Asked } from "./commands.ts";
 import { OPEN_FILES, OPTIONS, openFilesFor } from "./config.ts";
 import { FIRST_FREE_PORT, INCURABLE } from "./failure.ts";
 import { isLoopback } from "./hosts.ts";
-import { ConfigError, type OptionTable } from "./options.ts";
+import { ConfigError, type NameOf, type OptionTable } from "./options.ts";
 
 /** Where the unit expects the binary. */
 const BINARY = "/usr/local/bin/whisper-signaling";
@@ -59,7 +59,7 @@ function unit({ config, given, nameOf }: Asked, flags: readonly string[], file: 
     "Type=notify",
     "NotifyAccess=main",
     `ExecStart=${[BINARY, ...flags].join(" \\\n  ")}`,
-    ...credentials(given),
+    ...credentials(given, OPTIONS, nameOf),
     "Restart=on-failure",
     "RestartSec=5",
     "# What another start would not mend: an option or a file is wrong, the address is not this machine's, the sandbox can't",
@@ -155,10 +155,14 @@ function quoted(word: string): string {
 }
 
 /** Of a secret, too, only where its file is. */
-export function credentials(given: Readonly<Record<string, string>>, table: OptionTable = OPTIONS): string[] {
+export function credentials(
+  given: Readonly<Record<string, string>>,
+  table: OptionTable = OPTIONS,
+  nameOf: NameOf = (flag) => flag,
+): string[] {
   const lines = Object.entries(filesIn(given, table)).map(([name, path]) => {
     if (!path.startsWith("/") || /[\n\r]/.test(path))
-      throw new ConfigError(`--${name} ${JSON.stringify(path)} is not a full path, which a unit needs`);
+      throw new ConfigError(`${nameOf(`--${name}`)} ${JSON.stringify(path)} is not a full path, which a unit needs`);
     return `LoadCredential=${name}:${path.replaceAll("%", "%%")}`;
   });
   if (lines.length === 0) return [];

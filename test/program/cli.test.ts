@@ -41,6 +41,9 @@ describe.each(VARIANTS)("the program (%s)", (variant) => {
       { WHISPER_TLS_CERT: "/nowhere" },
       'WHISPER_TLS_CERT "/nowhere" can\'t be read: there is no such file',
     ],
+    [["--tls-key=/none"], { WHISPER_HOST: "::" }, "--tls-cert and --tls-key are given together or not at all"],
+    [[], { WHISPER_TLS_KEY: "/none" }, "--tls-cert and WHISPER_TLS_KEY are given together or not at all"],
+    [["print", "systemd"], { WHISPER_TLS_CERT: "a", WHISPER_TLS_KEY: "/b" }, 'WHISPER_TLS_CERT "a" is not a full path'],
     [["print", "nginx"], { WHISPER_PORT: "0" }, 'WHISPER_PORT "0" is not a port'],
   ])("a start with %j %j ends with exit code 2 and one line", async (args, env, message) => {
     const { exitCode, stdout, stderr } = await run(command(variant, ...args), env);
