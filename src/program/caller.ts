@@ -97,5 +97,5 @@ interface Fields {
   readonly opposite?: unknown;
   readonly pairing?: unknown;
   readonly peer?: unknown;
-  readonly token?: unknown;
+  readonly iceServers?: unknown;
 }

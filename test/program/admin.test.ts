@@ -85,7 +85,7 @@ describe.each(RELEASED)("the listener for the operator (%s)", (variant) => {
     const where = `${host.replace(/[[\]]/g, "")} port ${taken.port}`;
     expect(relay).toEqual({
       ...{ exitCode: 1, stdout: "" },
-      stderr: `whisper-signaling: can't listen on ${where}: it is in use\n`,
+      stderr: `whisper-signaling: can't listen on ${where}: it is in use; \`ss -ltnp\` shows by whom\n`,
     });
   });
 
