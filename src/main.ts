@@ -6,7 +6,7 @@ import { isatty } from "node:tty";
 import { version } from "../package.json" with { type: "json" };
 import { LoopClock } from "./core/clock.ts";
 import type { Warning } from "./core/events.ts";
-import { type Dependencies, startRelay } from "./core/relay.ts";
+import { type Dependencies, type Relay, startRelay } from "./core/relay.ts";
 import { tuneListeners } from "./lockdown/listeners.ts";
 import { Notifier } from "./lockdown/notifier.ts";
 import { SCRUB_MS, Scrubber } from "./lockdown/scrubber.ts";
@@ -88,7 +88,7 @@ async function serve(args: readonly string[]): Promise<void> {
   const relay = listen(log, config, () => startRelay(config, dependencies(log, metrics, memory, tls, failed)));
   const { drainMs } = config;
   const draining = newDraining({ log, notifier, relay, admin, drainMs, exit: (code) => process.exit(code) });
-  obey(log, notifier, draining);
+  obey(log, notifier, relay, draining);
   if (wrappers)
     setInterval(() => {
       if (!wrappers.isGone) return;
@@ -209,12 +209,16 @@ function exposed(name: string, { host, port }: Endpoint): string {
   return `${name} is where strangers may reach it (${host} port ${port}): it asks for no password; give it 127.0.0.1, or keep them off by a firewall`;
 }
 
-function obey(log: Log, notifier: Notifier, draining: Draining): void {
+function obey(log: Log, notifier: Notifier, relay: Relay, draining: Draining): void {
   const terminals = [0, 1, 2].filter((descriptor) => isatty(descriptor));
   ignoreOthers();
   obeySignals((name, act) => process.on(name, act), {
     drain: () => draining.begin(EXIT.well),
     endAtOnce: () => draining.endAtOnce(),
+    gather() {
+      log.say("gather", "who waits alone is sent to come back");
+      relay.gather();
+    },
     isTerminalGone: () => terminals.some((descriptor) => !isatty(descriptor)),
     refuseToReload(line) {
       notifier.reloading();

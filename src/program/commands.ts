@@ -53,6 +53,12 @@ export const PRINT_OPTIONS = {
     what: "PEM file of the proxy's own certificate and its chain; for haproxy with the key in it",
   },
   key: { flag: "--key", kind: "file", default: "off", what: "PEM file of that certificate's private key" },
+  nodes: {
+    flag: "--node",
+    kind: "list",
+    default: "none",
+    what: "for haproxy and nginx: one of several relays, such as http://10.0.0.1:8000; repeat it",
+  },
 } as const satisfies OptionTable;
 
 /** What is asked of what `print` writes. */

@@ -13,6 +13,7 @@ export const NAME = "whisper-signaling";
 const LEVELS = {
   start: "info",
   ready: "info",
+  gather: "info",
   drain: "info",
   stop: "info",
   limit: "warning",

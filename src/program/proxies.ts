@@ -2,6 +2,7 @@
 import type { Asked } from "./commands.ts";
 import { isLoopback, localHosts, localSource } from "./hosts.ts";
 import { ConfigError } from "./options.ts";
+import { haproxyNodes, type Node, nginxNodes, nginxVerified, readNodes } from "./shards.ts";
 
 /** No timeout of a proxy is below this, in s: a client's clock and its network have their own delays. */
 const PROXY_IDLE_MIN_S = 60;
@@ -15,9 +16,12 @@ function seenBy({ config, options, nameOf }: Asked): {
   isTls: boolean;
   idleS: number;
   hints: string[];
+  nodes: readonly Node[];
 } {
   const { host, port, tlsCert, pingIntervalMs } = config;
-  if (port === 0) throw new ConfigError(`${nameOf("--port")} "0" is not a port that a proxy could be told`);
+  const nodes = readNodes(options.nodes);
+  if (port === 0 && nodes.length === 0)
+    throw new ConfigError(`${nameOf("--port")} "0" is not a port that a proxy could be told`);
   const { name, cert, key } = options;
   for (const [flag, path] of [["--cert", cert] as const, ["--key", key] as const])
     if (path !== null && !FULL_PATH.test(path))
@@ -26,11 +30,18 @@ function seenBy({ config, options, nameOf }: Asked): {
       );
   const upstream = `${localHosts(host)[0]}:${port}`;
   const proxy = localSource(host) ?? "and the address that this proxy connects from";
+  const idleS = Math.max(PROXY_IDLE_MIN_S, Math.ceil((3 * pingIntervalMs) / 1_000));
+  if (nodes.length > 0)
+    return { upstream: "relays", name, isTls: nodes[0]?.isTls ?? false, idleS, hints: NODE_HINTS, nodes };
   const hints = [`# Start the relay with --trust-proxy ${proxy}, or all clients count as one.`];
   if (!isLoopback(host)) hints.push("# Start it with --host 127.0.0.1 too, so that nobody gets around the proxy.");
-  const idleS = Math.max(PROXY_IDLE_MIN_S, Math.ceil((3 * pingIntervalMs) / 1_000));
-  return { upstream, name, isTls: tlsCert !== null, idleS, hints };
+  return { upstream, name, isTls: tlsCert !== null, idleS, hints, nodes };
 }
+
+const NODE_HINTS = [
+  "# Start each relay with --trust-proxy and the address that this balancer connects from, or all clients count as one; and",
+  "# with --reuse-port, so that one that drains is passed over at once.",
+];
 
 /** Certificate and key of a proxy that has them in two files. */
 function together({ options: { cert, key } }: Asked): { cert: string | null; key: string | null } {
@@ -41,7 +52,7 @@ function together({ options: { cert, key } }: Asked): { cert: string | null; key
 const TLS_HINT = "The relay speaks TLS itself. Its certificate is not verified: it is this machine's own.";
 
 export function nginx(asked: Asked): string[] {
-  const { upstream, name, isTls, idleS, hints } = seenBy(asked);
+  const { upstream, name, isTls, idleS, hints, nodes } = seenBy(asked);
   const { cert, key } = together(asked);
   return [
     ...hints,
@@ -51,6 +62,7 @@ export function nginx(asked: Asked): string[] {
     '    ""      close;',
     "}",
     "",
+    ...(nodes.length > 0 ? [...nginxNodes(nodes), ""] : []),
     "server {",
     "    listen 443 ssl;",
     "    listen [::]:443 ssl;",
@@ -62,7 +74,15 @@ export function nginx(asked: Asked): string[] {
     "    error_log /dev/null crit;",
     "",
     "    location / {",
-    ...(isTls ? [`        # ${TLS_HINT}`] : []),
+    ...(nodes.length > 0
+      ? [
+          "        # For a machine that is gone without a word.",
+          "        proxy_connect_timeout 2s;",
+          ...nginxVerified(nodes, name),
+        ]
+      : isTls
+        ? [`        # ${TLS_HINT}`]
+        : []),
     `        proxy_pass ${isTls ? "https" : "http"}://${upstream};`,
     "        proxy_http_version 1.1;",
     "        proxy_set_header Host $host;",
@@ -79,8 +99,9 @@ export function nginx(asked: Asked): string[] {
 }
 
 export function caddy(asked: Asked): string[] {
-  const { upstream, name, isTls, hints } = seenBy(asked);
+  const { upstream, name, isTls, hints, nodes } = seenBy(asked);
   const { cert, key } = together(asked);
+  if (nodes.length > 0) throw new ConfigError("print caddy takes no --node: haproxy and nginx do");
   return [
     ...hints,
     `# Caddy writes no access log unless told to${cert === null ? ", gets its certificate by itself" : ""}, and cuts no open WebSocket, however`,
@@ -109,13 +130,21 @@ export function caddy(asked: Asked): string[] {
 }
 
 export function haproxy(asked: Asked): string[] {
-  const { upstream, isTls, idleS, hints } = seenBy(asked);
+  const { upstream, name, isTls, idleS, hints, nodes } = seenBy(asked);
   const { cert, key } = asked.options;
   if (key !== null)
     throw new ConfigError(
       "print haproxy takes no --key: HAProxy reads certificate and key from one file, named by --cert",
     );
   const file = cert ?? "/etc/ssl/relay/both.pem";
+  const timeouts = [
+    ...["    mode http", "    no log"],
+    `    timeout connect ${nodes.length > 0 ? 2 : 5}s`,
+    `    timeout server ${idleS}s`,
+    "    # For an open WebSocket: well above --ping-interval.",
+    `    timeout tunnel ${idleS}s`,
+  ];
+  const spread = nodes.length > 0 ? haproxyNodes(nodes, name, timeouts) : null;
   return [
     ...hints,
     "frontend relay",
@@ -129,16 +158,13 @@ export function haproxy(asked: Asked): string[] {
     "    http-request set-header X-Forwarded-For %[src]",
     "    timeout http-request 10s",
     `    timeout client ${idleS}s`,
-    "    default_backend relay",
+    ...(spread?.choice ?? ["    default_backend relay"]),
     "",
-    "backend relay",
-    "    mode http",
-    "    no log",
-    "    timeout connect 5s",
-    `    timeout server ${idleS}s`,
-    "    # For an open WebSocket: well above --ping-interval.",
-    `    timeout tunnel ${idleS}s`,
-    ...(isTls ? [`    # ${TLS_HINT}`] : []),
-    `    server relay ${upstream}${isTls ? " ssl verify none" : ""}`,
+    ...(spread?.backends ?? [
+      "backend relay",
+      ...timeouts,
+      ...(isTls ? [`    # ${TLS_HINT}`] : []),
+      `    server relay ${upstream}${isTls ? " ssl verify none" : ""}`,
+    ]),
   ];
 }

@@ -12,9 +12,11 @@ export const SIGNALS = {
   drain: ["SIGTERM", "SIGINT", "SIGQUIT"],
   /** Drains where the terminal is gone that it was started from; otherwise a line in the log. */
   hangUp: ["SIGHUP"],
+  /** Sends those who wait alone to come back, without stopping: a balancer may lead them elsewhere now. */
+  gather: ["SIGUSR2"],
   /** Would end it, and does nothing: nobody who sends one of these to a relay means that. */
   nothing: [
-    ...["SIGUSR1", "SIGUSR2", "SIGALRM", "SIGVTALRM", "SIGPROF"],
+    ...["SIGUSR1", "SIGALRM", "SIGVTALRM", "SIGPROF"],
     ...["SIGIO", "SIGPIPE", "SIGXCPU", "SIGXFSZ", "SIGSTKFLT"],
   ],
 } as const;
@@ -42,6 +44,7 @@ export interface SignalActions {
   /** Begins to drain; false where it drains already. */
   drain(): boolean;
   endAtOnce(): void;
+  gather(): void;
   /** Whether a terminal that was there at the start is gone. */
   isTerminalGone(): boolean;
   /** Was asked to read anew, and is told why it doesn't. */
@@ -64,6 +67,7 @@ export function obeySignals(on: (name: NodeJS.Signals, act: () => void) => void,
     if (actions.isTerminalGone()) actions.drain();
     else actions.refuseToReload(UNCHANGED);
   });
+  for (const name of SIGNALS.gather) on(name, () => actions.gather());
   for (const name of SIGNALS.nothing) if (name !== NO_NAME_HERE) on(name, () => {});
 }
 

@@ -250,7 +250,7 @@ describe.skipIf(obstacle !== null).each(FRONT_NAMES)("behind a real %s with the 
     await using relay = await spawnRelay("binary", await trust());
     const block = await print(name, `--port=${relay.port}`, "--host=127.0.0.1", `--name=${host}`, ...files);
     expect(block).not.toMatch(/relay\.example\.org|\/etc\//);
-    await using front = await startFront(name, block, host, true);
+    await using front = await startFront(name, block, { host, hasFiles: true });
     const client = await RawClient.dial(await front.entrance("127.0.0.2"));
     client.write(UPGRADE.replace("Host: relay", `Host: ${host}`));
     expect(await client.head()).toStartWith("HTTP/1.1 101 ");

@@ -93,6 +93,7 @@ describe("a signal that comes again", () => {
     obeySignals((name, act) => handlers.set(name, act), {
       drain: () => log.push("drain") === 1,
       endAtOnce: () => log.push("end"),
+      gather: () => log.push("gather"),
       isTerminalGone: () => true,
       refuseToReload: (line) => log.push(line),
       now: () => clock.at,
@@ -205,5 +206,6 @@ test("the table in OPERATIONS names every signal that has a rule, and its rule",
     [...(line.split("|")[1] ?? "").matchAll(/`([A-Z0-9]+)`/g)].map(([, name]) => `SIG${name}`);
   expect(names(row(/drains/)) as unknown[]).toEqual([...SIGNALS.drain]);
   expect(names(row(/terminal/)) as unknown[]).toEqual([...SIGNALS.hangUp]);
+  expect(names(row(/alone/)) as unknown[]).toEqual([...SIGNALS.gather]);
   expect(names(row(/nothing happens/)) as unknown[]).toEqual([...SIGNALS.nothing]);
 });

@@ -84,6 +84,8 @@ export function pathOf(program: string): string | null {
 }
 
 export interface RunningFront extends AsyncDisposable {
+  /** Where it speaks TLS itself, on 127.0.0.1. */
+  readonly port: number;
   /** A port of this machine behind which is the proxy, over TLS, as the client at the address `from` reaches it. */
   entrance(from: string): Promise<number>;
   /** Ends the proxy. Returns all that it ever printed. */
@@ -92,14 +94,17 @@ export interface RunningFront extends AsyncDisposable {
 
 /**
  * A proxy with a printed `block`, ready to be connected to.
- * @param host the name that was printed into it, and `hasFiles` whether its certificate was, too
+ * @param host the name that was printed into it, `hasFiles` whether its certificate was, too, and `port` where it listens
  */
-export async function startFront(name: FrontName, block: string, host = HOST, hasFiles = false): Promise<RunningFront> {
+export async function startFront(
+  name: FrontName,
+  block: string,
+  { host = HOST, hasFiles = false, port = freePort() } = {},
+): Promise<RunningFront> {
   const kind: Kind = FRONTS[name];
   await using started = new AsyncDisposableStack();
   const folder = started.use(await newFolder()).path;
   await writeCertificate(folder);
-  const port = freePort();
   let changed = block;
   for (const [from, to] of [...kind.changes(port, host), ...(hasFiles ? [] : kind.files(folder))]) {
     if (!from.test(changed)) throw new Error(`the block for ${name} has no ${from}`);
@@ -128,6 +133,7 @@ export async function startFront(name: FrontName, block: string, host = HOST, ha
   const entrances = started.use(new AsyncDisposableStack());
   const kept = started.move();
   return {
+    port,
     entrance: async (from) => entrances.use(await openEntrance(port, from, host)).port,
     stop,
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
