@@ -24,6 +24,7 @@
  *   seated   leave, gone                            gone     unseat, [left to the other], [ended]
  *   others   leave, gone                            gone     [withdraw]
  *   any      drain: not one of a pair               same     refuse: restarting
+ *   seated   gather: nobody sits opposite           same     refuse: restarting
  *   others   join                                   same     refuse: already-joined
  *   others   answer: yes                            same     give back
  *
@@ -47,7 +48,8 @@ export type Event =
   | { readonly type: "join"; readonly peer: Peer; readonly join: JoinMessage; readonly token: string }
   | { readonly type: "answer"; readonly peer: Peer; readonly join: JoinMessage; readonly refusal: ErrorName | null }
   | { readonly type: "tick" }
-  | { readonly type: "drain" };
+  | { readonly type: "drain" }
+  | { readonly type: "gather" };
 
 /** What the edge has to do, and about whom. */
 export interface Effects {
@@ -89,7 +91,8 @@ export function step(state: State, event: Event, now: number): Effect[] {
   if (event.type === "join") join(turn, event.peer, event.join, event.token);
   else if (event.type === "answer") answer(turn, event.peer, event.join, event.refusal);
   else if (event.type === "tick") tick(turn);
-  else if (event.type === "drain") drain(turn);
+  else if (event.type === "drain") sendAway(turn, true);
+  else if (event.type === "gather") sendAway(turn, false);
   else if (event.type === "connect") state.peers.add(enter(turn, event.peer, "new"));
   else if (event.type === "heard") settle(turn, event.peer);
   else leave(turn, event.peer);
@@ -239,10 +242,12 @@ function expire(turn: Turn, { initiator, joiner }: Session): void {
   for (const peer of peers) refuse(turn, peer, "session-expired");
 }
 
-/** From now on nobody is seated; whoever is not one of a pair is sent to come back. */
-function drain(turn: Turn): void {
-  turn.state.isDraining = true;
-  for (const peer of turn.state.peers) if (opposite(peer) === null) refuse(turn, peer, "restarting");
+/** Sends who sits alone to come back, or meet elsewhere; at the end all but pairs, and from now on nobody is seated. */
+function sendAway(turn: Turn, isEnd: boolean): void {
+  const { state } = turn;
+  state.isDraining ||= isEnd;
+  for (const peer of state.peers)
+    if (opposite(peer) === null && (isEnd || peer.session)) refuse(turn, peer, "restarting");
 }
 
 function enter({ now }: Turn, peer: Peer, phase: Peer["phase"]): Peer {

@@ -292,20 +292,13 @@ export function startRelay(config: Listener, dependencies: Dependencies) {
     await stop();
   }
 
-  /** Sends whoever sits alone to come back, as a drain does: where relays were added, the two may meet elsewhere now. */
-  function gather(): void {
-    for (const { initiator, joiner } of [...state.sessions.values()]) {
-      const alone = initiator && joiner ? null : (initiator ?? joiner);
-      if (alone) refuse(alone, "restarting");
-    }
-  }
-
   /** Closes the listener and every socket; resolves when both are gone. */
   async function stop(): Promise<void> {
     stopSweeping();
     await server.stop(true);
   }
 
+  const gather = () => apply({ type: "gather" });
   const subscribers = (sessionCode: string) => server.subscriberCount(sessionCode);
   return { address: server.url.origin, port, state, gauges, status, subscribers, sweep, check, gather, drain, stop };
 }

@@ -231,6 +231,18 @@ describe("time", () => {
   });
 });
 
+test("gathering sends those who sit alone to come back, and leaves pairs, who has not joined and who waits for a seat", () => {
+  const story = new Story();
+  story.sits("alice", true);
+  story.sits("bob", false);
+  story.sits("lonely", true, "BBBBBBBB");
+  story.comes("new");
+  story.now += HEARD_MS;
+  story.joins(story.comes("waiting"), true);
+  expect(story.do({ type: "gather" })).toEqual(["refuse lonely restarting"]);
+  expect(story.joins(story.comes("more"), true, "CCCCCCCC")).toEqual(["seat more"]);
+});
+
 test("a drain lets pairs be, sends everyone else away, and who is left alone later too", () => {
   const story = new Story();
   const alice = story.sits("alice", true);

@@ -33,7 +33,8 @@ export type Move =
     }
   | { readonly do: "answer"; readonly asked: number; readonly isYes: boolean }
   | { readonly do: "wait"; readonly ms: number }
-  | { readonly do: "drain" };
+  | { readonly do: "drain" }
+  | { readonly do: "gather" };
 
 const NO_WISHES = { type: "join", instance: null, answers: false } as const;
 
@@ -91,7 +92,7 @@ export class World {
       { do: "wait", ms: PROBE_MS },
       { do: "wait", ms: LIMITS.sessionTtlMs },
     ];
-    if (!this.state.isDraining) moves.push({ do: "drain" });
+    if (!this.state.isDraining) moves.push({ do: "drain" }, { do: "gather" });
     this.sockets.forEach((peer, socket) => {
       if (peer === null && !this.state.isDraining) moves.push({ do: "connect", socket }); // the upgrade is refused
       if (peer === null) return;
@@ -116,7 +117,7 @@ export class World {
     if (move.do === "wait") {
       this.now += move.ms;
       this.#step({ type: "tick" }, wrong);
-    } else if (move.do === "drain") this.#step({ type: "drain" }, wrong);
+    } else if (move.do === "drain" || move.do === "gather") this.#step({ type: move.do }, wrong);
     else if (move.do === "answer") {
       const { isYes, asked } = move;
       const question = this.questions[asked];
