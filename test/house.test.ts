@@ -28,7 +28,7 @@ const ARROWS: Record<string, readonly string[]> = {
   "": ["core", "lockdown", "web", "program"],
 };
 /** What a reviewer reads: every physical line of the core and of all that it imports, types too. */
-const CORE_LINES = 1_175;
+const CORE_LINES = 1_180;
 /** How long that takes: to read it, and to look for faults in it, which goes ten times and more as slowly. */
 const LINES_A_MINUTE = 40;
 const LINES_AN_HOUR = 400;
