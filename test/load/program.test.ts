@@ -6,7 +6,6 @@ import { describe, expect, test } from "bun:test";
 import { readAsked } from "../../src/load/config.ts";
 import { EXIT } from "../../src/load/outcome.ts";
 import { ConfigError } from "../../src/program/options.ts";
-import { Authority } from "../support/machines/certificates.ts";
 import { newFolder } from "../support/machines/folder.ts";
 import { freePort } from "../support/machines/free-port.ts";
 import { expectWhole } from "../support/machines/load-checks.ts";
@@ -169,9 +168,12 @@ describe("against the real relay", () => {
     expect(result.cost?.residentBytesPeak).toBeGreaterThan(10_000_000);
   });
 
-  test("a certificate that nobody vouches for needs --insecure", async () => {
-    await using authority = await Authority.create();
-    await using relay = await spawnRelay("source", ...EXEMPT, ...(await authority.issue()).args);
+  test("a certificate that nobody vouches for, and that is of another name, needs --insecure", async () => {
+    await using folder = await newFolder();
+    const [cert, key] = [folder.file("cert.pem"), folder.file("key.pem")];
+    const request = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=elsewhere -days 2";
+    await run(["openssl", ...request.split(" "), "-keyout", key, "-out", cert]);
+    await using relay = await spawnRelay("source", ...EXEMPT, "--tls-cert", cert, "--tls-key", key);
     const args = ["handshake", relay.url, "--sessions", "5"];
     const wary = await load("source", ...args);
     expect(wary.exitCode).toBe(EXIT.nothing);
