@@ -21,6 +21,7 @@ import { newPoll, Outlet } from "./program/outlet.ts";
 import { openFileLimit, ResourceReader } from "./program/resources.ts";
 import { ignoreOthers, obeySignals } from "./program/signals.ts";
 import type { Certificate } from "./program/tls.ts";
+import type { Turn } from "./program/turn.ts";
 import { WATCH_MS, Wrappers } from "./program/wrappers.ts";
 import { answer } from "./web/http.ts";
 
@@ -52,6 +53,8 @@ async function serve(config: Config, given: Record<string, string>, doubts: read
   const { tlsCert, tlsKey } = config;
   const tlsFiles = tlsCert !== null && tlsKey !== null ? await import("./program/tls.ts") : null;
   const tls = tlsFiles?.readCertificate(tlsCert ?? "", tlsKey ?? "") ?? null;
+  const isTurnNamed = config.stunUrls.length > 0 || config.turnUrls.length > 0;
+  const turn = isTurnNamed ? (await import("./program/turn.ts")).readTurn(config, Date.now) : null;
   const sandbox = config.sandbox === "off" ? null : await import("./lockdown/sandbox.ts");
   const adminRoom = config.admin && (await import("./program/admin.ts"));
 
@@ -66,7 +69,7 @@ async function serve(config: Config, given: Record<string, string>, doubts: read
   }
   const admin =
     config.admin && adminRoom && listen(log, config.admin, (where) => listenForOperator(where, adminRoom.startAdmin));
-  const relay = listen(log, config, () => startRelay(config, dependencies(log, metrics, memory, tls, failed)));
+  const relay = listen(log, config, () => startRelay(config, dependencies(log, metrics, memory, tls, turn, failed)));
   const drain = drainOnSignal(log, config, relay, admin);
   if (wrappers)
     setInterval(() => {
@@ -100,6 +103,7 @@ async function serve(config: Config, given: Record<string, string>, doubts: read
   if (untuned !== null) log.warn(`connections keep the kernel's own send buffers and times: ${untuned}`);
   const doubt = tls && tlsFiles?.doubtAbout(tls, Date.now());
   for (const line of doubt ? [...doubts, doubt] : doubts) log.warn(line);
+  if (turn?.notice) log.say("start", turn.notice);
   if (admin) log.say("ready", `listening for the operator on ${admin.address}`);
   log.say("ready", `listening on ${relay.address}`);
 
@@ -132,6 +136,7 @@ function dependencies(
   metrics: Metrics,
   memory: MemoryWatch,
   tls: Certificate | null,
+  turn: Turn | null,
   failed: (error: unknown) => void,
 ): Dependencies {
   const world = {
@@ -142,7 +147,11 @@ function dependencies(
     failed,
     clock: new LoopClock(),
   };
-  return tls === null ? world : { ...world, tls: { cert: tls.cert, key: tls.key } };
+  return {
+    ...world,
+    ...(tls && { tls: { cert: tls.cert, key: tls.key } }),
+    ...(turn && { moreInReady: turn.inReady }),
+  };
 }
 
 /** Starts a listener, or ends the process with one line that says why not. */

@@ -39,6 +39,7 @@ const TRIED_ELSEWHERE: Record<string, string> = {
   "lockdown/refused": "lockdown/filter",
   "lockdown/syscalls": "lockdown/filter",
   "program/hosts": "program/check",
+  "program/ice-urls": "program/turn",
   "program/kernel-file": "program/resources",
   "program/nftables": "ops/nftables",
   "program/wrappers": "program/signals",

@@ -6,6 +6,16 @@
 /** A start that can't be: its message is one line that names the option, the value and the bounds. */
 export class ConfigError extends Error {}
 
+/** Why one text of a list can't be: words that follow it. */
+export class Unfit extends Error {
+  readonly text: string;
+
+  constructor(text: string, why: string) {
+    super(why);
+    this.text = text;
+  }
+}
+
 /** As many places as tell two errors apart. */
 const PLACES = 3;
 

@@ -3,20 +3,11 @@
  * names can match what a browser sends (RFC 6454, section 7), and refuses the others with the reason. Pure.
  */
 import type { Origin } from "../core/limits.ts";
+import { Unfit } from "./failure.ts";
 
 export interface NamedOrigin extends Origin {
   /** One that it matches. */
   readonly example: string;
-}
-
-/** Why a text is no origin that could match: words that follow it. */
-export class NoOrigin extends Error {
-  readonly text: string;
-
-  constructor(text: string, why: string) {
-    super(why);
-    this.text = text;
-  }
 }
 
 /** What stands in a pattern for one or more whole labels of a name. */
@@ -34,17 +25,14 @@ const OPAQUE = "null";
 
 /**
  * @param text https://example.org, https://*.example.org, capacitor://localhost, file:// or null
- * @throws NoOrigin where no browser would send what it names
+ * @throws Unfit where no browser would send what it names
  */
 export function readOrigin(text: string): NamedOrigin {
   if (text === OPAQUE || text === FILES) return exactly(text);
   if (WEB.test(text)) return text.includes("*") ? below(text) : exactly(asSent(text));
-  if (/^wss?:/i.test(text)) throw new NoOrigin(text, "names no page: a page's origin begins with https:// or http://");
+  if (/^wss?:/i.test(text)) throw new Unfit(text, "names no page: a page's origin begins with https:// or http://");
   if (APP.test(text)) return exactly(text);
-  throw new NoOrigin(
-    text,
-    "is not an origin such as https://example.org, https://*.example.org or capacitor://localhost",
-  );
+  throw new Unfit(text, "is not an origin such as https://example.org, https://*.example.org or capacitor://localhost");
 }
 
 function exactly(text: string): NamedOrigin {
@@ -54,7 +42,7 @@ function exactly(text: string): NamedOrigin {
 function below(text: string): NamedOrigin {
   const [head = "", tail = "", ...more] = text.split(ANY_LABELS);
   if (more.length > 0 || tail === "" || tail.includes("*") || !/^https?:\/\/$/.test(head))
-    throw new NoOrigin(text, 'has a "*" that is not all before the first dot: it stands for one or more whole labels');
+    throw new Unfit(text, 'has a "*" that is not all before the first dot: it stands for one or more whole labels');
   asSent(`${head}a.${tail}`, text);
   const end = `.${tail}`;
   return {
@@ -68,9 +56,9 @@ function below(text: string): NamedOrigin {
 function asSent(url: string, written = url): string {
   const origin = URL.parse(url)?.origin;
   if (origin === undefined || origin === OPAQUE)
-    throw new NoOrigin(written, "is not an origin such as https://example.org");
+    throw new Unfit(written, "is not an origin such as https://example.org");
   if (origin !== url)
-    throw new NoOrigin(
+    throw new Unfit(
       written,
       `never matches: browsers send ${JSON.stringify(written === url ? origin : origin.replace("//a.", "//*."))}`,
     );
