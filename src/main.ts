@@ -29,7 +29,8 @@ const HELP = `${NAME} ${version}: a WebSocket relay through which two WebRTC pee
 
 Usage:
   ${NAME} [OPTIONS]     run the relay
-  ${NAME} check [URL]   try a relay (default: the one that these options describe, on this machine)
+  ${NAME} check [URL]   try a relay (default: the one that these options describe, on this machine);
+                                with --turn also the servers for STUN and TURN that it tells its peers of
   ${NAME} print WHAT    write what stands around it with these options: systemd, caddy, nginx, haproxy or nftables
   ${NAME} --help
   ${NAME} --version
@@ -200,7 +201,8 @@ function drainOnSignal(log: Log, config: Config, relay: Relay, admin: Admin | nu
   return drain;
 }
 
-async function runCheck(args: readonly string[]): Promise<void> {
+async function runCheck(given: readonly string[]): Promise<void> {
+  const args = given.filter((arg) => arg !== "--turn");
   const hasUrl = args[0] !== undefined && !args[0].startsWith("-");
   const config = readConfig(hasUrl ? args.slice(1) : args, process.env);
   const scheme = config.tlsCert === null ? "ws" : "wss";
@@ -211,7 +213,8 @@ async function runCheck(args: readonly string[]): Promise<void> {
   if (!/^wss?:$/.test(URL.parse(url)?.protocol ?? ""))
     throw new ConfigError(`check ${JSON.stringify(url)} is not a ws:// or wss:// URL`);
   const hello = { origin: config.origins[0]?.example, isOwn: !hasUrl };
-  process.exit((await check(url, hello, (line) => print(`${line}\n`))) ? 0 : 1);
+  const { tryServers } = args.length < given.length ? await import("./program/turn-check.ts") : {};
+  process.exit((await check(url, hello, (line) => print(`${line}\n`), tryServers)) ? 0 : 1);
 }
 
 async function runPrint([what, ...args]: readonly string[]): Promise<void> {

@@ -42,6 +42,7 @@ const TRIED_ELSEWHERE: Record<string, string> = {
   "program/ice-urls": "program/turn",
   "program/kernel-file": "program/resources",
   "program/nftables": "ops/nftables",
+  "program/stun": "program/turn-check",
   "program/wrappers": "program/signals",
   "web/page": "program/tls-browser",
 };

@@ -155,12 +155,25 @@ async function askAgain(url: string, { origin, isOwn }: Hello): Promise<"taken" 
   }
 }
 
+/** Tries what one `ready` names; see turn-check.ts. */
+export type TryServers = (
+  ready: string,
+  seen: (what: string) => void,
+  failed: (why: string) => void,
+) => Promise<number>;
+
 /**
  * Checks the relay at `url` (ws: or wss:).
  * @param print takes one line per thing seen
+ * @param tryServers where given, the servers for STUN and TURN that peers are told of are tried too
  * @returns whether all that it could see was as docs/PROTOCOL.md says; limits are
  */
-export async function check(url: string, hello: Hello, print: (line: string) => void): Promise<boolean> {
+export async function check(
+  url: string,
+  hello: Hello,
+  print: (line: string) => void,
+  tryServers?: TryServers,
+): Promise<boolean> {
   const callers: Caller[] = [];
   let since = performance.now();
   function seen(what: string): void {
@@ -184,8 +197,8 @@ export async function check(url: string, hello: Hello, print: (line: string) => 
     }
   }
   try {
-    await Promise.race([tryAll(call, seen), limited]);
-    return true;
+    const readies = await Promise.race([tryAll(call, seen), limited]);
+    return tryServers === undefined || (await tryTold(readies, tryServers, seen, print));
   } catch (failure) {
     if (failure instanceof Limited) {
       print(`ok    it answers, and takes no more now: ${failure.message}`);
@@ -198,7 +211,26 @@ export async function check(url: string, hello: Hello, print: (line: string) => 
   }
 }
 
-async function tryAll(call: () => Promise<Caller>, seen: (what: string) => void): Promise<void> {
+async function tryTold(
+  [first, second]: readonly [string, string],
+  tryServers: TryServers,
+  seen: (what: string) => void,
+  print: (line: string) => void,
+): Promise<boolean> {
+  let isWell = true;
+  const failed = (why: string) => {
+    isWell = false;
+    print(`FAIL  ${why}`);
+  };
+  if ((await tryServers(first, seen, failed)) === 0)
+    throw new CheckFailed("peers are told of no server: see --turn-url");
+  if (/"credential":/.test(first) && first === second)
+    throw new CheckFailed("both peers were told the same credential");
+  return isWell;
+}
+
+/** @returns the `ready` of each of the two peers */
+async function tryAll(call: () => Promise<Caller>, seen: (what: string) => void): Promise<[string, string]> {
   const sessionCode = crypto.getRandomValues(new Uint8Array(6)).toHex().toUpperCase();
   const [initiator, joiner] = [await call(), await call()];
   seen("two peers connect");
@@ -207,7 +239,7 @@ async function tryAll(call: () => Promise<Caller>, seen: (what: string) => void)
     await peer.next("joined");
   }
   seen("both join one session");
-  await Promise.all([initiator.next("ready"), joiner.next("ready")]);
+  const readies = await Promise.all([initiator.next("ready"), joiner.next("ready")]);
   seen("both are told that they are ready");
 
   async function relayed(from: Caller, to: Caller, type: string, name: string, payload: object): Promise<void> {
@@ -236,4 +268,5 @@ async function tryAll(call: () => Promise<Caller>, seen: (what: string) => void)
   initiator.send({ type: "leave" });
   await Promise.all([initiator.closed(), joiner.next("peer-left")]);
   seen("a peer leaves and the other is told");
+  return readies;
 }

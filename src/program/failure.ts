@@ -43,6 +43,11 @@ const REASONS: Readonly<Record<string, string>> = {
   EADDRNOTAVAIL: "this machine has no such address",
   EAFNOSUPPORT: "this machine has no IPv6",
   EINVAL: "that is no address",
+  ECONNREFUSED: "nothing listens there",
+  ECONNRESET: "it hung up",
+  EHOSTUNREACH: "no way leads there",
+  ENETUNREACH: "no way leads there",
+  ENOTFOUND: "that name has no address",
   EAGAIN: "that name has no address",
   EMFILE: "no more files may be opened: raise the limit of open files",
 };
