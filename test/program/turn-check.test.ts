@@ -57,7 +57,7 @@ describe.skipIf(!hasCoturn() && !process.env["CI"])("with coturn", () => {
         ...urls.map((url) => `ok    ${url} gives an address`),
       ]);
       expect(exitCode).toBe(0);
-      const givenBack = () => coturn.log().match(/refreshed, .* lifetime=0$/gm)?.length ?? 0;
+      const givenBack = () => coturn.log().match(/refreshed, .* lifetime=0\b/g)?.length ?? 0;
       await until(
         "all that was taken to be given back",
         givenBack,
@@ -85,8 +85,8 @@ describe.skipIf(!hasCoturn() && !process.env["CI"])("with coturn", () => {
   test("an expired credential is refused", async () => {
     const now = Date.now();
     expect(await tried(coturn.urls.udp, SECRETS[1], HOUR_MS, now)).toEqual([`${coturn.urls.udp} gives an address`]);
-    const [line = ""] = await tried(coturn.urls.udp, SECRETS[1], HOUR_MS, now - HOUR_MS - 10_000);
-    expect(line).toMatch(/: 401, refuses the credential, which expired 1\d s ago by the clock here/);
+    const [line = ""] = await tried(coturn.urls.udp, SECRETS[1], HOUR_MS, now - HOUR_MS - 60_000);
+    expect(line).toMatch(/: 401, refuses the credential, which expired \d\d s ago by the clock here/);
   });
 
   test("a server that asks for no credential is not one to be told of", async () => {
