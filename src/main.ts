@@ -23,7 +23,7 @@ import { ignoreOthers, obeySignals } from "./program/signals.ts";
 import type { Certificate } from "./program/tls.ts";
 import type { Turn } from "./program/turn.ts";
 import { WATCH_MS, Wrappers } from "./program/wrappers.ts";
-import { answer } from "./web/http.ts";
+import { answer, type More } from "./web/http.ts";
 
 const HELP = `${NAME} ${version}: a WebSocket relay through which two WebRTC peers find each other. It stores nothing.
 
@@ -56,6 +56,7 @@ async function serve(config: Config, given: Record<string, string>, doubts: read
   const tls = tlsFiles?.readCertificate(tlsCert ?? "", tlsKey ?? "") ?? null;
   const isTurnNamed = config.stunUrls.length > 0 || config.turnUrls.length > 0;
   const turn = isTurnNamed ? (await import("./program/turn.ts")).readTurn(config, Date.now) : null;
+  const pages = config.demo ? await readPages(log) : new Map();
   const sandbox = config.sandbox === "off" ? null : await import("./lockdown/sandbox.ts");
   const adminRoom = config.admin && (await import("./program/admin.ts"));
 
@@ -70,7 +71,9 @@ async function serve(config: Config, given: Record<string, string>, doubts: read
   }
   const admin =
     config.admin && adminRoom && listen(log, config.admin, (where) => listenForOperator(where, adminRoom.startAdmin));
-  const relay = listen(log, config, () => startRelay(config, dependencies(log, metrics, memory, tls, turn, failed)));
+  const relay = listen(log, config, () =>
+    startRelay(config, dependencies(log, metrics, memory, tls, turn, pages, failed)),
+  );
   const drain = drainOnSignal(log, config, relay, admin);
   if (wrappers)
     setInterval(() => {
@@ -138,11 +141,12 @@ function dependencies(
   memory: MemoryWatch,
   tls: Certificate | null,
   turn: Turn | null,
+  pages: More,
   failed: (error: unknown) => void,
 ): Dependencies {
-  const world = {
+  const world: Dependencies = {
     events: metrics,
-    http: answer,
+    http: (request, status, sessions) => answer(request, status, sessions, pages),
     isShort: () => memory.isShort,
     warn: (line: string) => log.warn(line),
     failed,
@@ -153,6 +157,15 @@ function dependencies(
     ...(tls && { tls: { cert: tls.cert, key: tls.key } }),
     ...(turn && { moreInReady: turn.inReady }),
   };
+}
+
+/** The page to try the relay; ends the process where it was not built. */
+async function readPages(log: Log): Promise<More> {
+  const { newDemo, readDemo } = await import("./web/demo.ts");
+  const html = await readDemo();
+  if (html !== null) return new Map([["/demo", newDemo(html)]]);
+  log.say("failure", '--demo "on" can\'t be had: the page is not built, which `bun run build` does');
+  process.exit(1);
 }
 
 /** Starts a listener, or ends the process with one line that says why not. */

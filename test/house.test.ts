@@ -23,6 +23,7 @@ const ARROWS: Record<string, readonly string[]> = {
   program: ["core", "lockdown", "web"],
   load: ["core", "lockdown", "program"],
   client: ["core"], // its types alone, see below
+  demo: ["client"],
   "": ["core", "lockdown", "web", "program"],
 };
 /** What a reviewer reads: every physical line of the core and of all that it imports, types too. */

@@ -51,6 +51,12 @@ export const OPTIONS = {
     default: "off",
     what: "share the port with another relay, so that a new one takes over while the old one drains",
   },
+  demo: {
+    flag: "--demo",
+    kind: "switch",
+    default: "off",
+    what: "serve /demo, a page by which two people try this relay",
+  },
   sandbox: {
     flag: "--sandbox",
     kind: "choice",
