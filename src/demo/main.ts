@@ -22,7 +22,9 @@ type View = (typeof VIEWS)[number];
 /** How somebody came here: as who invites, by a link or by voice, or as who was invited. */
 type Kind = "link" | "voice" | "guest";
 
-const LEAVE_OUT = "The conversation is over. Nothing of it is kept.";
+/** Why it may fail before the server has said anything. */
+const HERE: readonly string[] = ["bad-code", "unsupported", "no-relay"];
+const IS_OVER = "The conversation is over. Nothing of it is kept.";
 const MEBIBYTE = 1_048_576;
 
 const steps = newSteps();
@@ -38,13 +40,14 @@ onClick("#by-link", () => begin("link", newCode()));
 onClick("#by-voice", () => begin("voice", newCode("typed")));
 onClick("#copy", copy);
 onClick("#share", () => navigator.share({ url: linkTo(session?.code ?? "") }).catch(() => {}));
-onClick(".end", () => leave(hasTalked ? LEAVE_OUT : ""));
+onClick(".end", () => leave(hasTalked ? IS_OVER : ""));
 onClick("#anew", () => leave(""));
 onClick("#again", () => begin(kind, codeHere()));
 element("share").hidden = !("share" in navigator);
 element("join").addEventListener("submit", join);
 element("say").addEventListener("submit", say);
 file.addEventListener("change", sendFile);
+element<HTMLDetailsElement>("happening").open = matchMedia("(min-width: 62rem)").matches;
 addEventListener("hashchange", arrive);
 arrive();
 
@@ -54,7 +57,7 @@ function arrive(): void {
   if (code !== "" && code === session?.code) return;
   session?.close();
   session = undefined;
-  steps.reset();
+  steps.reset(false);
   if (code === "") show("start");
   else begin((history.state as { kind?: Kind } | null)?.kind ?? "guest", code);
 }
@@ -69,7 +72,7 @@ function begin(as: Kind, code: string): void {
   kind = as;
   talk = undefined;
   hasTalked = false;
-  steps.reset();
+  steps.reset(true);
   element("log").replaceChildren();
   const relay = new URL(".", location.href);
   relay.protocol = relay.protocol.replace("http", "ws");
@@ -112,7 +115,7 @@ function follow(one: Session): void {
     hasTalked = true;
     enable(true);
     show("chat");
-    status("You are connected.");
+    status("You are connected.", true);
     element("chat-title").textContent = "You are connected";
     const way = await steps.arrived(connection).catch(() => "");
     element("how").textContent = `Encrypted from end to end${way && `, ${way}`}.`;
@@ -132,7 +135,7 @@ function follow(one: Session): void {
 function transport(): string {
   return location.protocol === "https:"
     ? "encrypted on the way (TLS); your browser shows by which keys, beside the address"
-    : "not encrypted on the way (plain HTTP): it can be seen that you two meet, and nothing else";
+    : "not encrypted on the way (plain HTTP): others on it can see that you two meet, and nothing else";
 }
 
 /** Alone at the server. */
@@ -261,6 +264,7 @@ function fail(failure: SignalingFailure): void {
     failure.reason === "bad-code"
       ? { title: "The code in this link is not whole", text: "A part of the link may be missing. Ask for it again." }
       : wordsFor(failure, isSecureContext);
+  if (!HERE.includes(failure.reason)) steps.done("server", transport());
   const step = steps.failed();
   element("over-title").textContent = title;
   element("over-text").textContent = what;
@@ -279,7 +283,7 @@ function leave(why: string): void {
   hasTalked = false;
   element("log").replaceChildren();
   history.replaceState(null, "", location.pathname);
-  steps.reset();
+  steps.reset(false);
   show("start");
   status(why);
 }
@@ -294,6 +298,8 @@ function show(view: View): void {
   else if (!isFirst) element(`${view}-title`).focus();
 }
 
-function status(said: string): void {
+/** Says how it is. `isSpoken`: to screen readers alone, for what can be seen anyway. */
+function status(said: string, isSpoken = false): void {
   element("status").textContent = said;
+  element("status").className = isSpoken ? "spoken" : "";
 }

@@ -6,14 +6,14 @@ import { path } from "../client/channel.ts";
 import { element, made } from "./dom.ts";
 
 const STEPS = {
-  server: "This server is reached",
-  other: "The other person is there",
-  sealed: "What goes through the server is sealed",
-  offer: "One device proposes a connection",
-  answer: "The other device agrees",
-  ways: "Ways between the two are looked for",
-  connected: "A way is found",
-  keys: "The two devices have agreed on keys",
+  server: "Reach this server",
+  other: "Find the other person",
+  sealed: "Seal what goes through the server",
+  offer: "Propose a connection",
+  answer: "Agree to it",
+  ways: "Look for ways between the two devices",
+  connected: "Connect",
+  keys: "Agree on keys",
 } as const;
 export type Step = keyof typeof STEPS;
 type State = "later" | "now" | "done" | "failed";
@@ -30,8 +30,8 @@ const KINDS: Record<string, string> = { host: "own", srflx: "public", prflx: "pu
 const DTLS_VERSIONS: Record<string, string> = { FEFF: "DTLS 1.0", FEFD: "DTLS 1.2", FEFC: "DTLS 1.3" };
 
 export interface Steps {
-  /** All of them are to come again. */
-  reset(): void;
+  /** All of them are to come; the first is under way where `isBegun`. */
+  reset(isBegun: boolean): void;
   done(step: Step, detail?: string): void;
   /** The first that is not done is where it failed. Returns what it is called. */
   failed(): string;
@@ -43,9 +43,11 @@ export interface Steps {
 
 export function newSteps(): Steps {
   const states = new Map<Step, [state: State, detail: string]>();
+  let isBegun = false;
   const candidates = { here: new Map<string, number>(), there: new Map<string, number>() };
 
-  function reset(): void {
+  function reset(isNow: boolean): void {
+    isBegun = isNow;
     for (const step of ORDER) states.set(step, ["later", ""]);
     for (const side of Object.values(candidates)) side.clear();
     draw();
@@ -65,7 +67,7 @@ export function newSteps(): Steps {
     element("steps").replaceChildren(
       ...ORDER.map((step) => {
         const [state, detail] = states.get(step) ?? ["later", ""];
-        const shown = state === "later" && step === now ? "now" : state;
+        const shown = isBegun && state === "later" && step === now ? "now" : state;
         const item = made("li", "");
         item.dataset["step"] = step;
         item.dataset["state"] = shown;
