@@ -33,6 +33,8 @@ const file = element<HTMLInputElement>("file");
 let session: Session | undefined;
 let kind: Kind = "guest";
 let talk: Talk | undefined;
+/** The channel that `talk` is over: the same one may come back after an interruption, with a file half sent. */
+let spoken: RTCDataChannel | undefined;
 let hasTalked = false;
 
 element("address").textContent = `${location.host}${location.pathname}`;
@@ -70,7 +72,7 @@ function begin(as: Kind, code: string): void {
   session?.close();
   session = undefined;
   kind = as;
-  talk = undefined;
+  talk = spoken = undefined;
   hasTalked = false;
   steps.reset(true);
   element("log").replaceChildren();
@@ -108,7 +110,8 @@ function follow(one: Session): void {
     show("wait");
   });
   on("connected", async ({ channel, connection }) => {
-    talk = newTalk(channel, (said) => line("theirs", said), received);
+    if (channel !== spoken) talk = newTalk(channel, (said) => line("theirs", said), received);
+    spoken = channel;
     steps.done("other");
     steps.done("offer");
     steps.done("answer");
@@ -228,7 +231,7 @@ async function sendFile(): Promise<void> {
     line("note", `Not sent: ${chosen.name}. The connection was interrupted.`);
   }
   element("sending").hidden = true;
-  file.disabled = talk === undefined;
+  file.disabled = text.disabled;
 }
 
 /** A file came: it is saved only where somebody asks for that, and opened never. */
@@ -256,7 +259,6 @@ function line(of: "mine" | "theirs" | "note", said: string): HTMLElement {
 
 function enable(isOn: boolean): void {
   for (const control of [text, file, element<HTMLButtonElement>("send")]) control.disabled = !isOn;
-  if (!isOn) talk = undefined;
 }
 
 function fail(failure: SignalingFailure): void {
@@ -279,7 +281,7 @@ function fail(failure: SignalingFailure): void {
 function leave(why: string): void {
   session?.close();
   session = undefined;
-  talk = undefined;
+  talk = spoken = undefined;
   hasTalked = false;
   element("log").replaceChildren();
   history.replaceState(null, "", location.pathname);

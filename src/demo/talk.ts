@@ -11,6 +11,9 @@ const PIECE_BYTES = 16 * 1_024;
 /** A file is put together in memory. */
 export const LARGEST_FILE_BYTES = 100 * 1_048_576;
 const LONGEST_NAME = 200;
+const LONGEST_TEXT = 20_000;
+/** Characters that are not seen, or turn others around, so that a name would look like another kind of file's. */
+const UNSEEN = /\p{C}/gu;
 
 export interface Talk {
   say(text: string): void;
@@ -33,10 +36,10 @@ export function newTalk(
 
   function taken(text: string): void {
     const { say, file } = fieldsOf(text);
-    if (typeof say === "string") heard(say);
+    if (typeof say === "string") heard(say.slice(0, LONGEST_TEXT));
     const { name, size } = Object(file) as { name?: unknown; size?: unknown };
     if (typeof name !== "string" || typeof size !== "number" || !(size >= 0 && size <= LARGEST_FILE_BYTES)) return;
-    incoming = { name: name.slice(0, LONGEST_NAME), left: size, pieces: [] };
+    incoming = { name: name.slice(0, LONGEST_NAME).replaceAll(UNSEEN, ""), left: size, pieces: [] };
     if (size === 0) finish();
   }
 
