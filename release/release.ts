@@ -160,8 +160,18 @@ async function buildTwice(program: Program, target: Target, file: string): Promi
 
 async function build(folder: string, { script: name }: Program, target: Target, outfile: string): Promise<void> {
   const script = [process.execPath, "run", "--cwd", folder, name];
-  const { exitCode, output } = await run([...script, "--target", target.bun, "--outfile", outfile], process.env);
+  const env = { ...process.env, BUILD_COMMIT: await commit() }; // the copy is no repository, and must say the same
+  const { exitCode, output } = await run([...script, "--target", target.bun, "--outfile", outfile], env);
   if (exitCode !== 0 || !existsSync(outfile)) throw new Refusal(`can't build for ${target.bun}: ${lastLine(output)}`);
+}
+
+/** The commit of the working copy, as a build by package.json finds it; "" where there is no repository. */
+async function commit(): Promise<string> {
+  const { BUILD_COMMIT } = process.env;
+  if (BUILD_COMMIT !== undefined) return BUILD_COMMIT;
+  const git = ["git", "-C", ROOT, "describe", "--always", "--exclude=*", "--abbrev=12", "--dirty"];
+  const { exitCode, output } = await run(git, process.env).catch(() => ({ exitCode: 1, output: "" }));
+  return exitCode === 0 ? output.trim() : "";
 }
 
 /** Looks at the header, and starts the binary if this machine can. Says what was done. */
@@ -177,11 +187,17 @@ async function tried({ name, isRelay }: Program, target: Target, file: string): 
   const missing = /Error loading shared library (\S+?):/.exec(said.output)?.[1];
   if (missing !== undefined) return `${kind} by its header, not started: no ${missing} for musl here`;
   const { version } = packageJson;
-  if (said.exitCode !== 0 || said.output !== `${name} ${version} (Bun ${Bun.version})\n`)
+  if (said.exitCode !== 0 || said.output !== `${name} ${version} (${await named()}Bun ${Bun.version})\n`)
     throw new Refusal(`${file} --version says: ${lastLine(said.output)}`);
   if (!isRelay) return launcher.length === 0 ? "started" : "started in qemu";
   await startAndCheck(command, file);
   return `${launcher.length === 0 ? "started" : "started in qemu"}, check passed, stopped`;
+}
+
+/** How --version names the commit. */
+async function named(): Promise<string> {
+  const made = await commit();
+  return made === "" ? "" : `commit ${made}, `;
 }
 
 /** The command line before the binary's own, or why it can't be started here. */

@@ -5,6 +5,7 @@
 import { closeSync, openSync } from "node:fs";
 import { cpus } from "node:os";
 import { version } from "../../package.json" with { type: "json" };
+import { versionLine } from "../program/build.ts";
 import { ConfigError } from "../program/options.ts";
 import { openFileLimit } from "../program/resources.ts";
 import { compare, find, merge } from "./commands.ts";
@@ -41,7 +42,7 @@ export async function front(wire: Wire): Promise<void> {
   try {
     if (args.includes("--help") || args.includes("-h") || args[0] === "help")
       return print(helpText(NAME, version, expectationNames()));
-    if (args.includes("--version")) return print(`${NAME} ${version} (Bun ${Bun.version})\n`);
+    if (args.includes("--version") || args.includes("-V")) return print(`${versionLine(NAME)}\n`);
     process.exit(await obey(args));
   } catch (failure) {
     if (!(failure instanceof ConfigError)) throw failure;

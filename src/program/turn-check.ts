@@ -7,8 +7,8 @@ import { createSocket } from "node:dgram";
 import { lookup } from "node:dns/promises";
 import { connect, isIP, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
-import { isIn, parseAddress, parseCidr } from "../core/addresses.ts";
 import { Unfit, whyNot } from "./failure.ts";
+import { isExposed } from "./hosts.ts";
 import { type IceUrl, readIceUrl } from "./ice-urls.ts";
 import { ALLOCATE, BINDING, type Login, lengthOf, REFRESH, type Response, request, response } from "./stun.ts";
 
@@ -31,12 +31,6 @@ const CERTIFICATE_FAULTS: Readonly<Record<string, string>> = {
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: "is of an authority that is not trusted here",
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: "is of an authority that is not trusted here, or lacks its chain",
 };
-
-/** Where only a machine of the same network gets to. */
-const PRIVATE = [
-  ...["10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"],
-  ...["::1", "fc00::/7", "fe80::/10"],
-].flatMap((text) => parseCidr(text) ?? []);
 
 class Unusable extends Error {}
 
@@ -123,9 +117,9 @@ async function bind(url: IceUrl): Promise<void> {
   }
 }
 
-function isPrivate(text: string | null): boolean {
-  const address = parseAddress(text ?? "");
-  return address === null || isIn(address, PRIVATE);
+/** Whether only machines of the same network get there. */
+function isPrivate(address: string | null): boolean {
+  return address === null || !isExposed(address);
 }
 
 /** Why a server refuses, by the errors of RFC 8656, section 19, for whoever has to mend it. */

@@ -1,9 +1,11 @@
 /** The load tester's words: what it says is the protocol, in the size that was asked for, and it knows what it hears. */
 import { expect, test } from "bun:test";
-import { error, joined, PEER_LEFT, PONG, parse, READY } from "../../src/core/protocol.ts";
+import { error, joined, PEER_LEFT, PONG, parse, ready } from "../../src/core/protocol.ts";
 import { OPTIONS } from "../../src/load/config.ts";
 import { CODE, whisper } from "../../src/load/wire.ts";
 import handshake from "../fixtures/handshake.json" with { type: "json" };
+
+const READY = ready(null, null);
 
 /** What the load tester takes a text for, when it lies somewhere in the bytes that came. */
 function kindOf(text: string) {

@@ -12,7 +12,7 @@ import {
   State,
   step,
 } from "../../../src/core/admission.ts";
-import { AddressTable, EXEMPT } from "../../../src/core/limits.ts";
+import { AddressTable } from "../../../src/core/limits.ts";
 import { Peer } from "../../../src/core/peer.ts";
 import { ERRORS, type JoinMessage } from "../../../src/core/protocol.ts";
 import { readConfig } from "../../../src/program/config.ts";
@@ -55,14 +55,15 @@ export class World {
   #tokens = 0;
 
   constructor(asks: boolean) {
-    this.state = new State(LIMITS, TABLE, asks);
+    this.state = new State(LIMITS, asks);
   }
 
   copy(): World {
     const copy = new World(this.state.asks);
     const peers = new Map<Peer, Peer>();
     const all = [...this.state.peers, ...this.questions.map(({ peer }) => peer)];
-    for (const peer of all) if (!peers.has(peer)) peers.set(peer, Object.assign(new Peer(EXEMPT), peer));
+    for (const peer of all)
+      if (!peers.has(peer)) peers.set(peer, Object.assign(Object.create(Peer.prototype) as Peer, peer));
     const of = (peer: Peer | null) => (peer && peers.get(peer)) ?? null;
     for (const [code, session] of this.state.sessions)
       copy.state.sessions.set(code, { ...session, initiator: of(session.initiator), joiner: of(session.joiner) });
@@ -124,7 +125,7 @@ export class World {
       if (isYes) this.granted.push(seatOf(question.join));
       this.#step({ type: "answer", ...question, refusal: isYes ? null : "session-full" }, wrong);
     } else if (move.do === "connect") {
-      const peer = new Peer(EXEMPT);
+      const peer = new Peer(TABLE.exempt);
       this.sockets[move.socket] = peer;
       this.#step({ type: "connect", peer }, wrong);
     } else {
