@@ -10,8 +10,11 @@
 # The version is that of "engines" in package.json.
 FROM oven/bun:1.4.5-debian AS build
 WORKDIR /build
-# The build reads only these: no node_modules, so nothing is installed. A new path goes into .dockerignore as well.
+# The build reads only these, and fetches what makes the browsers' library small, in the version that the lockfile names.
+# A new path goes into .dockerignore as well.
 COPY package.json ./
+COPY bun.lock ./
+COPY release ./release
 COPY src ./src
 # What --version and /metrics name; there is no git here: --build-arg BUILD_COMMIT=$(git rev-parse --short=12 HEAD)
 ARG BUILD_COMMIT=""

@@ -67,13 +67,21 @@ const PROGRAMS = [
   { name: "whisper-load", script: "build:load", isRelay: false },
 ] as const;
 type Program = (typeof PROGRAMS)[number];
-/** Libraries that are in a binary: in the load tester's, whose reports they draw. */
-const COMPILED_IN = ["uplot"] as const satisfies (keyof typeof packageJson.devDependencies)[];
+/** Libraries that are in a binary, and what they do there. */
+const COMPILED_IN: Partial<Record<keyof typeof packageJson.devDependencies, string>> = {
+  uplot: "draws the load tester's reports, in its binary only",
+  uqr: "draws the QR code of the page that --demo serves; it runs in browsers, and never in the relay",
+};
 
 const ROOT = resolve(import.meta.dir, "..");
 const RELEASE = join(ROOT, "dist/release");
-/** All that a build reads: what the Dockerfile copies, and for the load tester its libraries. */
-const SOURCES = ["package.json", "src", ...COMPILED_IN.map((library) => `node_modules/${library}`)];
+/** All that a build reads: what the Dockerfile copies, and the libraries in the binaries. */
+const SOURCES = [
+  "package.json",
+  "release",
+  "src",
+  ...Object.keys(COMPILED_IN).map((library) => `node_modules/${library}`),
+];
 /** Where Debian's libc6-arm64-cross keeps what qemu needs to find for arm64. */
 const SYSROOTS = ["/", "/usr/aarch64-linux-gnu"];
 /** The longest that one command may take, in ms. A start takes a second in an emulator; a build may fetch a runtime. */
@@ -272,13 +280,11 @@ function billOfMaterials(built: readonly Built[]): object {
         externalReferences: [{ type: "license", url: "https://bun.com/docs/project/license" }],
       },
       ...Object.entries(devDependencies).map(([tool, version]) => {
-        const isInside = COMPILED_IN.some((library) => library === tool);
+        const use = new Map(Object.entries(COMPILED_IN)).get(tool);
         return {
           ...{ type: "library", "bom-ref": purl(tool, version), name: tool, version },
-          ...{ scope: isInside ? "required" : "excluded", purl: purl(tool, version) },
-          description: isInside
-            ? "draws the load tester's reports, in its binary only"
-            : "checks or tests the source; nothing of it is in a binary",
+          ...{ scope: use ? "required" : "excluded", purl: purl(tool, version) },
+          description: use ?? "checks or tests the source; nothing of it is in a binary",
         };
       }),
     ],

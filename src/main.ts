@@ -34,9 +34,10 @@ import { Refusals } from "./program/refusals.ts";
 import { openFileLimit, ResourceReader } from "./program/resources.ts";
 import { ignoreOthers, obeySignals } from "./program/signals.ts";
 import type { Certificate } from "./program/tls.ts";
+import type { Turn } from "./program/turn.ts";
 import { WARNINGS } from "./program/warnings.ts";
 import { WATCH_MS, Wrappers } from "./program/wrappers.ts";
-import { answer } from "./web/http.ts";
+import { answer, type More } from "./web/http.ts";
 
 const ORPHANED = "the npx, npm or bun that it was started with has ended, and so does the relay";
 
@@ -66,6 +67,8 @@ async function serve(args: readonly string[]): Promise<void> {
   const wrappers = Wrappers.find(process.env, process.ppid, NAME);
   const tls = await readTls(config, nameOf);
   const certificates = tls && new (await import("./program/tls.ts")).CertificateWatch(tls, (line) => warn(line));
+  const turn = await openTurn(config);
+  const pages = config.demo ? await readPages(log) : new Map();
   const sandbox = config.sandbox === "off" ? null : await import("./lockdown/sandbox.ts");
   const adminRoom = config.admin && (await import("./program/admin.ts"));
 
@@ -85,7 +88,9 @@ async function serve(args: readonly string[]): Promise<void> {
   }
   const admin =
     config.admin && adminRoom && listen(log, config.admin, (where) => listenForOperator(where, adminRoom.startAdmin));
-  const relay = listen(log, config, () => startRelay(config, dependencies(log, metrics, memory, tls, failed)));
+  const relay = listen(log, config, () =>
+    startRelay(config, dependencies(log, metrics, memory, tls, turn, pages, failed)),
+  );
   const { drainMs } = config;
   const draining = newDraining({ log, notifier, relay, admin, drainMs, exit: (code) => process.exit(code) });
   obey(log, notifier, relay, draining);
@@ -130,6 +135,7 @@ async function serve(args: readonly string[]): Promise<void> {
   if (config.admin && isExposed(config.admin.host)) log.warn(exposed(nameOf("--admin"), config.admin));
   for (const line of doubts) log.warn(line);
   certificates?.turn(Date.now());
+  if (turn?.notice) log.say("start", turn.notice);
   if (admin) log.say("ready", `listening for the operator on ${admin.address}`, {}, { address: admin.address });
   log.say("ready", `listening on ${relay.address}`, {}, { address: relay.address });
   notifier.ready();
@@ -168,17 +174,32 @@ function dependencies(
   metrics: Metrics,
   memory: MemoryWatch,
   tls: Certificate | null,
+  turn: Turn | null,
+  pages: More,
   failed: (error: unknown) => void,
 ): Dependencies {
-  const world = {
+  const world: Dependencies = {
     events: metrics,
-    http: answer,
+    http: (request, status, sessions) => answer(request, status, sessions, pages),
     isShort: () => memory.isShort,
     warn: (warning: Warning) => log.warn(WARNINGS[warning]),
     failed,
     clock: new LoopClock(),
   };
-  return tls === null ? world : { ...world, tls: { cert: tls.cert, key: tls.key } };
+  return {
+    ...world,
+    ...(tls && { tls: { cert: tls.cert, key: tls.key } }),
+    ...(turn && { moreInReady: turn.inReady }),
+  };
+}
+
+/** The page to try the relay; ends the process where it was not built. */
+async function readPages(log: Log): Promise<More> {
+  const { newDemo, readDemo } = await import("./web/demo.ts");
+  const html = await readDemo();
+  if (html !== null) return new Map([["/demo", newDemo(html)]]);
+  log.say("failure", '--demo "on" can\'t be had: the page is not built, which `bun run build` does');
+  process.exit(EXIT.failed);
 }
 
 /** Starts a listener, or ends the process with one line that says why not. */
@@ -193,6 +214,11 @@ function listen<Where extends { host: string; port: number }, T>(
     log.say("failure", `can't listen on ${where.host} port ${where.port}: ${whyNotListen(failure, where.port)}`);
     process.exit(exitOfListen(failure));
   }
+}
+
+async function openTurn(config: Config): Promise<Turn | null> {
+  if (config.stunUrls.length + config.turnUrls.length === 0) return null;
+  return (await import("./program/turn.ts")).readTurn(config, Date.now);
 }
 
 async function readTls({ tlsCert, tlsKey }: Config, nameOf: NameOf): Promise<Certificate | null> {
@@ -232,7 +258,7 @@ function obey(log: Log, notifier: Notifier, relay: Relay, draining: Draining): v
 
 async function runCheck(words: readonly string[]): Promise<void> {
   const { own, rest } = splitFlags(CHECK_OPTIONS, words);
-  const { waitMs, hasProbe, isConfig } = readOptions(CHECK_OPTIONS, own, {});
+  const { waitMs, hasProbe, isTurn, isConfig } = readOptions(CHECK_OPTIONS, own, {});
   const hasUrl = rest[0] !== undefined && !rest[0].startsWith("-");
   const args = hasUrl ? rest.slice(1) : rest;
   if (isConfig) return checkConfig(args);
@@ -244,7 +270,8 @@ async function runCheck(words: readonly string[]): Promise<void> {
   if (hasUrl && !/^wss?:$/.test(URL.parse(`${rest[0]}`)?.protocol ?? ""))
     throw new ConfigError(`check ${JSON.stringify(rest[0])} is not a ws:// or wss:// URL`);
   const hello = { origin: config.origins[0]?.example, isOwn: !hasUrl };
-  const isWell = await check(address, { hello, hasProbe, waitMs }, (line) => print(`${line}\n`));
+  const tryServers = isTurn ? (await import("./program/turn-check.ts")).tryServers : null;
+  const isWell = await check(address, { hello, hasProbe, waitMs, tryServers }, (line) => print(`${line}\n`));
   process.exit(isWell ? EXIT.well : EXIT.failed);
 }
 
@@ -252,6 +279,7 @@ async function runCheck(words: readonly string[]): Promise<void> {
 async function checkConfig(args: readonly string[]): Promise<void> {
   const config = readConfig(args, process.env, openFileLimit() ?? undefined);
   const tls = await readTls(config, optionNames(args, process.env));
+  await openTurn(config);
   const doubt = tls && (await import("./program/tls.ts")).doubtAbout(tls, Date.now());
   for (const line of [...doubtsAbout(process.env), ...(doubt ? [doubt] : [])]) newLog("text").warn(line);
   print(`ok    a start would take these options${tls ? " and this certificate" : ""}\n`);

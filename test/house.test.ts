@@ -25,6 +25,7 @@ const ARROWS: Record<string, readonly string[]> = {
   program: ["core", "lockdown", "web"],
   load: ["core", "lockdown", "program"],
   client: ["core"], // its types alone, see below
+  demo: ["client"],
   "": ["core", "lockdown", "web", "program"],
 };
 /** What a reviewer reads: every physical line of the core and of all that it imports, types too. */
@@ -47,9 +48,11 @@ const TRIED_ELSEWHERE: Record<string, string> = {
   "program/commands": "program/cli",
   "program/draining": "program/signals",
   "program/hosts": "program/check",
+  "program/ice-urls": "program/turn",
   "program/kernel-file": "program/resources",
   "program/nftables": "ops/nftables",
   "program/proxies": "program/print",
+  "program/stun": "program/turn-check",
   "program/unit": "program/print",
   "program/wrappers": "program/signals",
   "web/page": "program/tls-browser",

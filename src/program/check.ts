@@ -27,7 +27,16 @@ export interface Plan {
   readonly hasProbe: boolean;
   /** For how many ms to try again, until all is well. */
   readonly waitMs: number;
+  /** Where given, the servers for STUN and TURN that peers are told of are tried too. */
+  readonly tryServers: TryServers | null;
 }
+
+/** Tries what one `ready` names; see turn-check.ts. */
+export type TryServers = (
+  ready: string,
+  seen: (what: string) => void,
+  failed: (why: string) => void,
+) => Promise<number>;
 
 /** The relay works, and takes no more of this now. */
 class Limited extends Error {}
@@ -75,7 +84,11 @@ export async function check(
   }
 }
 
-async function checkOnce(url: string, { hello, hasProbe }: Plan, print: (line: string) => void): Promise<boolean> {
+async function checkOnce(
+  url: string,
+  { hello, hasProbe, tryServers }: Plan,
+  print: (line: string) => void,
+): Promise<boolean> {
   const callers: Caller[] = [];
   let since = performance.now();
   function seen(what: string): void {
@@ -100,8 +113,8 @@ async function checkOnce(url: string, { hello, hasProbe }: Plan, print: (line: s
     }
   }
   try {
-    await Promise.race([tryAll(call, seen, hasProbe), limited]);
-    return true;
+    const readies = await Promise.race([tryAll(call, seen, hasProbe), limited]);
+    return tryServers === null || (await tryTold(readies, tryServers, seen, print));
   } catch (failure) {
     if (failure instanceof Limited) {
       print(`ok    it answers, and takes no more now: ${failure.message}`);
@@ -114,13 +127,37 @@ async function checkOnce(url: string, { hello, hasProbe }: Plan, print: (line: s
   }
 }
 
+async function tryTold(
+  [first, second]: readonly [string, string],
+  tryServers: TryServers,
+  seen: (what: string) => void,
+  print: (line: string) => void,
+): Promise<boolean> {
+  let isWell = true;
+  const failed = (why: string) => {
+    isWell = false;
+    print(`FAIL  ${why}`);
+  };
+  if ((await tryServers(first, seen, failed)) === 0 && isWell)
+    throw new CheckFailed("peers are told of no server: see --turn-url");
+  const [credential, other] = [first, second].map((text) => /"credential":"[^"]*"/.exec(text)?.[0]);
+  if (credential !== undefined && credential === other)
+    throw new CheckFailed("both peers were told the same credential");
+  return isWell;
+}
+
 const candidateOf = (i: number) => ({
   candidate: `candidate:${i} 1 udp 1 192.0.2.1 9 typ host`,
   sdpMid: "0",
   sdpMLineIndex: 0,
 });
 
-async function tryAll(call: () => Promise<Caller>, seen: (what: string) => void, hasProbe: boolean): Promise<void> {
+/** @returns the `ready` of each of the two peers */
+async function tryAll(
+  call: () => Promise<Caller>,
+  seen: (what: string) => void,
+  hasProbe: boolean,
+): Promise<[string, string]> {
   const sessionCode = crypto.getRandomValues(new Uint8Array(6)).toHex().toUpperCase();
   const [alices, bobs] = [newName(), newName()];
   const [initiator, joiner] = [await call(), await call()];
@@ -134,7 +171,8 @@ async function tryAll(call: () => Promise<Caller>, seen: (what: string) => void,
   const { pairing: none, peer: nobody, iceServers } = fieldsOf(plain); // whoever named no page is told of none
   if (none !== undefined || nobody !== undefined || (iceServers === undefined && plain !== ready(null, null)))
     throw new CheckFailed("the ready of a plain client is another text");
-  const { pairing } = expectIn("ready", await joiner.next("ready"), { peer: null });
+  const named = await joiner.next("ready");
+  const { pairing } = expectIn("ready", named, { peer: null });
   seen("both are told that they are ready");
 
   async function relayed(from: Caller, to: Caller, type: string, payload: object): Promise<void> {
@@ -172,7 +210,7 @@ async function tryAll(call: () => Promise<Caller>, seen: (what: string) => void,
   seen("what was meant for the pairing before is refused");
   await relayed(joiner, again, "signal", { data: { wants: "offer" }, pairing: next });
   seen("a signal arrives byte for byte");
-  if (!hasProbe) return;
+  if (!hasProbe) return [plain, named];
 
   for (let silentMs = 0; silentMs < SILENT_MS; silentMs += SIGN_MS) {
     await Bun.sleep(Math.min(SIGN_MS, SILENT_MS - silentMs));
@@ -184,6 +222,7 @@ async function tryAll(call: () => Promise<Caller>, seen: (what: string) => void,
   again.send({ type: "pong" });
   await refused;
   seen("a silent peer is asked, answers and keeps its seat");
+  return [plain, named];
 }
 
 function newName(): string {

@@ -24,6 +24,12 @@ export const CHECK_OPTIONS = {
     default: "off",
     what: "also see that a silent peer is asked before its seat is given away, which takes 2 s",
   },
+  isTurn: {
+    flag: "--turn",
+    kind: "switch",
+    default: "off",
+    what: "also try the servers for STUN and TURN that peers are told of, as a browser would",
+  },
   isConfig: {
     flag: "--config",
     kind: "switch",

@@ -55,6 +55,12 @@ export const OPTIONS = {
     default: "off",
     what: "share the port with another relay, so that a new one takes over while the old one drains",
   },
+  demo: {
+    flag: "--demo",
+    kind: "switch",
+    default: "off",
+    what: "serve /demo, a page by which two people try this relay",
+  },
   sandbox: {
     flag: "--sandbox",
     kind: "choice",
@@ -240,6 +246,32 @@ export const OPTIONS = {
     default: "any",
     what: "the only origins whose pages may connect, as https://example.org or https://*.example.org; may be repeated",
   },
+  stunUrls: {
+    flag: "--stun-url",
+    kind: "stun-urls",
+    default: "none",
+    what: "STUN servers that peers are told of, as stun:HOST:PORT; may be repeated",
+  },
+  turnUrls: {
+    flag: "--turn-url",
+    kind: "turn-urls",
+    default: "none",
+    what: "TURN servers that peers are told of, as turn:HOST:PORT?transport=udp or turns:HOST:PORT?transport=tcp; may be repeated",
+  },
+  turnSecretFile: {
+    flag: "--turn-secret-file",
+    kind: "secret-file",
+    default: "off",
+    what: "file of the secret that the TURN servers know; of several, one a line, the first is used",
+  },
+  turnTtlMs: {
+    flag: "--turn-ttl",
+    kind: "ms",
+    default: "12h",
+    min: "1m",
+    max: "168h",
+    what: "how long a new path through TURN can be begun with what a peer was told",
+  },
 } as const satisfies OptionTable;
 
 /** What the relay takes with nobody there is 40 to 60 MB; a mark below that would keep everybody out. */
@@ -274,6 +306,10 @@ export function readConfig(args: readonly string[], env: Environment, openFiles 
   const nameOf = namesOf(OPTIONS, args, env);
   if ((config.tlsCert === null) !== (config.tlsKey === null))
     throw new ConfigError(`${nameOf("--tls-cert")} and ${nameOf("--tls-key")} are given together or not at all`);
+  if (config.turnUrls.length > 0 !== (config.turnSecretFile !== null))
+    throw new ConfigError(
+      `${nameOf("--turn-url")} and ${nameOf("--turn-secret-file")} are given together or not at all`,
+    );
   if (config.maxMemoryBytes > 0 && config.maxMemoryBytes < LEAST_MEMORY_BYTES)
     throw new ConfigError(
       `${nameOf("--max-memory")} "${config.maxMemoryBytes}B" is less than the ${LEAST_MEMORY_BYTES / 1_048_576}MiB that the relay itself needs; 0B leaves it to the relay`,

@@ -6,6 +6,15 @@
 /** A start that can't be: its message is one line that names the option, the value and the bounds. */
 export class ConfigError extends Error {}
 
+/** Why one text of a list can't be: words that follow it. */
+export class Unfit extends Error {
+  readonly text: string;
+
+  constructor(text: string, why: string) {
+    super(why);
+    this.text = text;
+  }
+}
 /** With what the program ends; docs/OPERATIONS.md, "Exit codes", has the same. */
 export const EXIT = {
   well: 0,
@@ -48,6 +57,11 @@ const REASONS: Readonly<Record<string, string>> = {
   EADDRNOTAVAIL: "this machine has no such address",
   EAFNOSUPPORT: "this machine has no IPv6",
   EINVAL: "that is no address",
+  ECONNREFUSED: "nothing listens there",
+  ECONNRESET: "it hung up",
+  EHOSTUNREACH: "no way leads there",
+  ENETUNREACH: "no way leads there",
+  ENOTFOUND: "that name has no address",
   EAGAIN: "that name has no address",
   ENOSPC: "there is no room left",
   EDQUOT: "there is no room left",

@@ -6,8 +6,9 @@
 import { parseArgs } from "node:util";
 import { type Cidr, parseAddress } from "../core/addresses.ts";
 import { type Environment, environmentName, nearest, sortEnvironment } from "./environment.ts";
-import { ConfigError } from "./failure.ts";
-import { type NamedOrigin, NoOrigin, readOrigin } from "./origins.ts";
+import { ConfigError, Unfit } from "./failure.ts";
+import { type IceUrl, readIceUrl } from "./ice-urls.ts";
+import { type NamedOrigin, readOrigin } from "./origins.ts";
 import { SecretFile } from "./secret.ts";
 
 export { ConfigError } from "./failure.ts";
@@ -23,6 +24,8 @@ const KINDS = {
   choice: "",
   cidrs: "an address or a range such as 10.0.0.0/8, or none",
   origins: "",
+  "stun-urls": "",
+  "turn-urls": "",
   list: "a text, or none",
   count: { "": 1 },
   ms: { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 },
@@ -66,6 +69,8 @@ interface Values {
   endpoint: Endpoint | null;
   cidrs: readonly Cidr[];
   origins: readonly NamedOrigin[];
+  "stun-urls": readonly IceUrl[];
+  "turn-urls": readonly IceUrl[];
   list: readonly string[];
   count: number;
   ms: number;
@@ -181,7 +186,7 @@ export function splitFlags(table: OptionTable, args: readonly string[]): { own: 
 /** What stands between the values of an option that may be repeated; null for one that may not. */
 function separator({ kind }: Option): string | null {
   if (kind === "list") return "\n"; // a text may hold commas
-  return kind === "cidrs" || kind === "origins" ? "," : null;
+  return ["cidrs", "origins", "stun-urls", "turn-urls"].includes(kind) ? "," : null;
 }
 
 function isNumber(option: Option): option is NumberOption {
@@ -228,7 +233,11 @@ function readOther(name: string, text: string, { kind }: OtherOption): unknown {
       return ranges.includes(null) ? undefined : ranges;
     }
     case "origins":
-      return text === "any" ? [] : readOrigins(name, itemsOf(text));
+      return text === "any" ? [] : readItems(name, text, readOrigin);
+    case "stun-urls":
+      return text === "none" ? [] : readItems(name, text, (item) => readIceUrl(item, "stun"));
+    case "turn-urls":
+      return text === "none" ? [] : readItems(name, text, (item) => readIceUrl(item, "turn"));
     case "list":
       return text === "none" ? [] : text.split("\n");
   }
@@ -248,11 +257,11 @@ function itemsOf(text: string): string[] {
   return text.split(",").map((item) => item.trim());
 }
 
-function readOrigins(name: string, items: readonly string[]): readonly NamedOrigin[] {
+function readItems<T>(name: string, text: string, read: (item: string) => T): readonly T[] {
   try {
-    return items.map(readOrigin);
+    return itemsOf(text).map(read);
   } catch (failure) {
-    if (!(failure instanceof NoOrigin)) throw failure;
+    if (!(failure instanceof Unfit)) throw failure;
     throw new ConfigError(`${name} ${shown(failure.text)} ${failure.message}`);
   }
 }
