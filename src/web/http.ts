@@ -1,11 +1,10 @@
 /**
- * Plain requests: whether the relay is well, a page for people, and scripts for pages. It reads of a request its method,
+ * Plain requests: whether the relay is well, a page for people, and what else is served. It reads of a request its method,
  * path, what it accepts and what it has already, and repeats nothing of it.
  */
 import type { Status } from "../core/events.ts";
 import { HEADERS } from "../core/upgrades.ts";
 import { PAGE_HEADERS, page } from "./page.ts";
-import type { Script } from "./script.ts";
 
 const METHODS = "GET, HEAD, OPTIONS";
 /** What a browser asks before a page's request that is not a plain one (a CORS preflight). */
@@ -15,21 +14,19 @@ const PREFLIGHT_HEADERS = {
   "Access-Control-Max-Age": "86400",
 };
 
-/** By path; null for one that has not been built. */
-export type Scripts = ReadonlyMap<string, Script | null>;
-
-const NO_SCRIPTS: Scripts = new Map();
+/** What else is served, by path: each answers a GET or HEAD with these headers. */
+export type More = ReadonlyMap<string, (headers: Headers) => Response>;
+const NOTHING: More = new Map();
 
 /**
  * Answers a request that is no upgrade (docs/PROTOCOL.md, "HTTP").
  * @param sessions those with at least one peer now
  */
-export function answer(request: Request, status: Status, sessions: number, scripts = NO_SCRIPTS): Response {
+export function answer(request: Request, status: Status, sessions: number, more: More = NOTHING): Response {
   const path = pathOf(request.url);
   const isWell = status !== "draining";
-  const script = scripts.get(path);
-  if (script === null) return new Response("Not built: bun run build:client\n", { status: 404, headers: HEADERS });
-  if (path !== "/" && path !== "/health" && !script)
+  const other = more.get(path);
+  if (path !== "/" && path !== "/health" && !other)
     return new Response("Not found\n", { status: 404, headers: HEADERS });
   // The default check of HAProxy: it must send nobody to a relay that drains.
   if (request.method === "OPTIONS")
@@ -39,7 +36,7 @@ export function answer(request: Request, status: Status, sessions: number, scrip
     });
   if (request.method !== "GET" && request.method !== "HEAD")
     return new Response("Method not allowed\n", { status: 405, headers: { ...HEADERS, Allow: METHODS } });
-  if (script) return script(request.headers);
+  if (other) return other(request.headers);
   if (path === "/health") return Response.json({ status, sessions }, { status: isWell ? 200 : 503, headers: HEADERS });
   if (/\btext\/html\b/.test(request.headers.get("accept") ?? ""))
     return new Response(page(status), { headers: { ...HEADERS, ...PAGE_HEADERS } });

@@ -15,11 +15,12 @@ const SCRIPT_HEADERS = {
 /** What a browser says that takes gzip, and not that it would rather have none. */
 const TAKES_GZIP = /(?:^|[\s,])gzip(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))/;
 
-/** Answers a GET or HEAD of the script; the request's headers say which of its forms, and whether it is known already. */
-export type Script = (headers: Headers) => Response;
-
-/** Makes the answer for this text. */
-export function newScript(text: string): Script {
+/**
+ * Makes what answers a GET or HEAD of the script; the request's headers say in which form, and whether it is known already.
+ * @param text null where it has not been built
+ */
+export function newScript(text: string | null): (headers: Headers) => Response {
+  if (text === null) return () => new Response("Not built: bun run build:client\n", { status: 404, headers: HEADERS });
   const hash = new Bun.CryptoHasher("sha256").update(text).digest("base64url");
   const forms = {
     plain: { body: Buffer.from(text), headers: { ...SCRIPT_HEADERS, ETag: `"${hash}"` } },

@@ -15,6 +15,7 @@ const SOURCES = [
   "src",
   "release",
   "node_modules/uplot",
+  "node_modules/uqr",
   "node_modules/terser",
   "node_modules/acorn",
   "node_modules/@jridgewell",
@@ -103,7 +104,7 @@ test("the bill of materials names the release, its one runtime, and the tools as
   );
   for (const tool of tools)
     expect(tool).toMatchObject({
-      scope: tool.name === "uplot" ? "required" : "excluded",
+      scope: ["uplot", "uqr"].includes(tool.name) ? "required" : "excluded",
       purl: `pkg:npm/${tool.name.replace("@", "%40")}@${tool.version}`,
     });
   expect(bill.dependencies).toEqual([
