@@ -305,7 +305,7 @@ export function connect(options: ConnectOptions): Session {
         : state !== "ready"
           ? failure("no-peer", true)
           : connection?.remoteDescription
-            ? failure("no-path", hasTurn, `no path${hasTurn ? ", TURN was tried" : ""}`)
+            ? failure("no-path", hasTurn, `no path${hasTurn ? ", TURN tried" : ""}`)
             : failure("no-answer", true),
     );
   }

@@ -73,8 +73,7 @@ export function newNegotiation(
   }
 
   function resume(): void {
-    const isMine = session.isInitiator || pc?.signalingState === "have-local-offer";
-    if (isWanted || (isMine && !isUp())) mend();
+    if (isWanted || (!isUp() && (session.isInitiator || pc?.signalingState === "have-local-offer"))) mend();
   }
 
   function isUp(): boolean {
@@ -94,8 +93,7 @@ export function newNegotiation(
     again();
     const made = new (options.RTCPeerConnection ?? RTCPeerConnection)(configuration());
     session.connection = pc = made;
-    const on = (type: string, act: (event: never) => void) =>
-      made.addEventListener(type, (event) => made === pc && act(event as never));
+    const on = (type: string, act: (event: never) => void) => made.addEventListener(type, act as EventListener);
     on("negotiationneeded", () => offer(made));
     on("connectionstatechange", changed);
     on("icecandidate", ({ candidate }: RTCPeerConnectionIceEvent) => {
@@ -113,10 +111,11 @@ export function newNegotiation(
     if (opened) changed();
   }
 
-  function changed(): void {
+  /** When the channel opens, the state may lag behind, and the other's first message comes at once: it must be heard. */
+  function changed(event?: Event): void {
     const state = pc?.connectionState;
     const isOpen = channel?.readyState === "open";
-    if (isOpen && state === "connected") {
+    if (isOpen && (state === "connected" || event?.type === "open")) {
       later();
       attempts = 0;
       if (!isUp()) up({ connection: pc, channel } as Connected);
@@ -139,11 +138,7 @@ export function newNegotiation(
     if (!isUp()) again();
     isWanted = !reach();
     if (isWanted) return;
-    if (
-      session.isInitiator &&
-      !isUp() &&
-      (attempts > 0 || !pc?.remoteDescription || channel?.readyState === "closed")
-    ) {
+    if (session.isInitiator && !isUp() && (attempts || !pc?.remoteDescription || channel?.readyState === "closed")) {
       fresh();
     } else if (pc) {
       pc.setConfiguration?.(configuration());

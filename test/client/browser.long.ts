@@ -267,7 +267,7 @@ describe.skipIf(!hasChromium() && !process.env["CI"])("pages", () => {
       await alice.until("page.last.failed");
       const used = "page.connections[0].getConfiguration().iceServers.flatMap(({ urls }) => urls)";
       expect(await alice.run(used)).toEqual(["turn:127.0.0.1:9"]);
-      expect(await alice.run("page.last.failed.message")).toBe("no path, TURN was tried");
+      expect(await alice.run("page.last.failed.message")).toBe("no path, TURN tried");
     });
   });
 

@@ -187,6 +187,24 @@ describe("a peer that waits alone", () => {
 });
 
 describe("a connection", () => {
+  test("is there as soon as its channel opens, though its state may lag behind: what comes then is heard", async () => {
+    begin({ role: "initiator" });
+    await timers.pass(0);
+    await (await HandSocket.last.open()).say({ type: "joined", token: "t", expiresInMs: 600_000 }, READY);
+    await HandSocket.last.say(ANSWER);
+    const [pc] = HandConnection.all;
+    if (!pc) throw new Error("there is no connection");
+    const heard: unknown[] = [];
+    session.addEventListener("connected", ({ detail: { channel } }) =>
+      channel.addEventListener("message", ({ data }) => heard.push(data)),
+    );
+    pc.connectionState = "connecting";
+    pc.channel.readyState = "open";
+    pc.channel.dispatchEvent(new Event("open"));
+    pc.channel.dispatchEvent(new MessageEvent("message", { data: "first" }));
+    expect([session.state, heard]).toEqual(["connected", ["first"]]);
+  });
+
   test("that is disconnected for 5 s is interrupted and gets a restart of ICE; not a moment sooner", async () => {
     const pc = await connected();
     await pc.become("disconnected");
