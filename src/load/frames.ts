@@ -60,19 +60,19 @@ export interface FrameSink {
    * A whole frame, or a message put together; the payload is `bytes` from `start` to `end`, for the time of the call.
    * @returns whether to go on reading
    */
-  frame(opcode: number, bytes: Uint8Array, start: number, end: number): boolean;
+  frame(opcode: number, bytes: Buffer, start: number, end: number): boolean;
   /** What came breaks the protocol: nothing after it can be read. */
   broken(why: string): void;
 }
 
 /** Cuts a stream of bytes into frames; keeps only what is unfinished. */
 export class FrameReader {
-  #held: Uint8Array | null = null;
-  #parts: Uint8Array[] | null = null;
+  #held: Buffer | null = null;
+  #parts: Buffer[] | null = null;
   #partsOpcode = 0;
 
   /** Reads what came in, `bytes` from `at` on, and gives every whole frame to `sink`. */
-  read(bytes: Uint8Array, at: number, sink: FrameSink): void {
+  read(bytes: Buffer, at: number, sink: FrameSink): void {
     let buffer = bytes;
     let start = at;
     if (this.#held) {
@@ -107,7 +107,7 @@ export class FrameReader {
   }
 
   /** A message in several frames; relays hardly send one, but may. */
-  #gather(first: number, payload: Uint8Array, sink: FrameSink): boolean {
+  #gather(first: number, payload: Buffer, sink: FrameSink): boolean {
     if (first & 0x0f) this.#partsOpcode = first & 0x0f;
     this.#parts = [...(this.#parts ?? []), payload];
     if (!(first & FINAL)) return true;

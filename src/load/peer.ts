@@ -11,7 +11,7 @@ export interface Owner {
   /** The upgrade was taken. */
   opened(peer: Peer): void;
   /** A text came: `bytes` from `start` to `end`, for the time of the call. */
-  text(peer: Peer, bytes: Uint8Array, start: number, end: number): void;
+  text(peer: Peer, bytes: Buffer, start: number, end: number): void;
   /** Something came that is no text: no relay of texts sends that. */
   damaged(peer: Peer): void;
   /** It ended, and not by `close` or `cut`; `kind` is for counting. Nothing more comes. */
@@ -110,7 +110,7 @@ export class Peer implements FrameSink {
     this.#socket?.pause();
   }
 
-  frame(opcode: number, bytes: Uint8Array, start: number, end: number): boolean {
+  frame(opcode: number, bytes: Buffer, start: number, end: number): boolean {
     if (opcode === OP.text) this.#owner.text(this, bytes, start, end);
     else if (opcode === OP.binary) this.#owner.damaged(this);
     else if (opcode === OP.ping && this.isAlive) this.send(frame(OP.pong, bytes.subarray(start, end)));

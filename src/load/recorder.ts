@@ -17,7 +17,7 @@ export class Recorder {
   readonly counts: Record<CountName, number> = zeros();
   #peers = 0;
   #peakPeers = 0;
-  readonly #times = new Map(TIMES.map((name) => [name, new Histogram()]));
+  readonly #times = Object.fromEntries(TIMES.map((name) => [name, new Histogram()])) as Record<TimeName, Histogram>;
   readonly #lags = new Histogram();
   #failedTimes: Partial<Record<TimeName, number>> = {};
   #storms: { pairs: number; readonly steps: number[] }[] = [];
@@ -39,7 +39,7 @@ export class Recorder {
 
   /** @param ms how long it took since it was meant to begin */
   time(name: TimeName, ms: number): void {
-    this.#times.get(name)?.add(ms * 1_000);
+    this.#times[name].add(ms * 1_000);
   }
 
   /** Times what never came to be. @param ms its time-out, or what it waited where that is more */
@@ -87,7 +87,9 @@ export class Recorder {
   /** What was measured since the last call. */
   take({ seconds, cpuSeconds, queue }: Usage): Delta {
     const times: Delta["times"] = Object.fromEntries(
-      [...this.#times].filter(([, { count }]) => count > 0).map(([name, histogram]) => [name, histogram.toData()]),
+      Object.entries(this.#times)
+        .filter(([, { count }]) => count > 0)
+        .map(([name, histogram]) => [name, histogram.toData()]),
     );
     const delta: Delta = {
       counts: { ...this.counts },
@@ -106,7 +108,7 @@ export class Recorder {
       cpuSeconds,
     };
     Object.assign(this.counts, zeros());
-    for (const histogram of this.#times.values()) if (histogram.count > 0) histogram.clear();
+    for (const histogram of Object.values(this.#times)) if (histogram.count > 0) histogram.clear();
     this.#lags.clear();
     this.#peakPeers = this.#leastPeers = this.#peers;
     this.#failedTimes = {};

@@ -38,13 +38,13 @@ test("the code has the length of the codes that clients make", () => {
 test("it knows what the relay says", () => {
   expect(kindOf(READY)).toBe("ready");
   expect(kindOf(error("replaced"))).toBe("error");
-  for (const text of [joined("0".repeat(32), 600_000, false), PEER_LEFT, PONG]) expect(kindOf(text)).toBe("other");
+  for (const text of [joined("0".repeat(32), 600_000, false), PEER_LEFT, PONG]) expect(kindOf(text)).toBe("own");
   expect(kindOf(whisper.message("candidate", "joiner", 200))).toBe("candidate");
 });
 
 test("it knows what the web client sends", () => {
   const kinds = handshake.frames.flatMap(({ from, payload }) => (from && payload ? [kindOf(payload)] : []));
-  expect(kinds).toEqual(["other", "other", "offer", "candidate", "candidate", "answer", "candidate", "candidate"]);
+  expect(kinds).toEqual(["own", "own", "offer", "candidate", "candidate", "answer", "candidate", "candidate"]);
 });
 
 test("an error is counted by its name", () => {
