@@ -3,7 +3,7 @@
  * it belongs to, and a checksum of these, inside the wire's own payload. All else in it is the same in every message of
  * its kind, and is compared with what was sent. Made once as bytes in which only what differs is written anew. Pure.
  */
-import { frame, OP } from "./frames.ts";
+import { frame, OP, placesOf } from "./frames.ts";
 import { CODE, NUMBER, type Role, SEAL_MARK, type SealedKind, SUM, type Wire } from "./wire.ts";
 
 const HEX = Buffer.from("0123456789abcdef");
@@ -40,16 +40,17 @@ export class Message {
     this.#length = text.length;
     this.#start = this.bytes.length - text.length;
     this.#isVerbatim = wire.isVerbatim;
-    const codes: number[] = [];
-    for (let at = text.indexOf(CODE); at >= 0; at = text.indexOf(CODE, at + 1)) codes.push(at);
-    this.#codes = codes;
+    this.#codes = placesOf(CODE, text);
     this.#sum = text.indexOf(SEAL_MARK) + SEAL_MARK.length;
     this.#number = text.indexOf(NUMBER, this.#sum + SUM.length);
     this.#sender = this.#number + DIGITS;
     this.#sealedCode = this.#sender + 1;
     this.#end = text.indexOf('"', this.#sum);
     this.#same = wire.isVerbatim
-      ? between([...codes.map((at) => [at, at + CODE.length] as const), [this.#sum, this.#sealedCode]], text.length)
+      ? between(
+          [...this.#codes.map((at) => [at, at + CODE.length] as const), [this.#sum, this.#sealedCode]],
+          text.length,
+        )
       : [[this.#sealedCode + CODE.length, this.#end]];
   }
 

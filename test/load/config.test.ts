@@ -39,6 +39,8 @@ describe("what can't be run is refused in one line that says why", () => {
     [["hold", URL, "--port", "1"], 'unknown option "--port"'],
     [["handshake", URL, "--rate", "5", "--concurrency", "5"], "--rate and --concurrency are not given together"],
     [["handshake", URL, "--header", "a\nb: c"], '--header "a" is not a line such as'],
+    [["handshake", `${URL}/?s=abc`, "--shard"], '--shard: target "ws://127.0.0.1:8000/?s=abc" has its own ?s='],
+    [["handshake", URL, "--source", "banana"], '--source "banana" is not an IP address'],
     [["handshake", URL, "--workers=51"], '--workers "51" is more than --concurrency "50"'],
     [["handshake", URL, "--rate=9", "--sessions=3", "--workers=4"], '--workers "4" is more than --sessions "3"'],
     [["relay", URL, "--pairs=3", "--workers=4"], '--workers "4" is more than --pairs "3"'],
