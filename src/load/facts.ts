@@ -2,6 +2,7 @@
  * What a result says, in words: the headline, the warnings and the tables that the summary and the report both show.
  * All of it is text as it was given; whoever shows it makes it harmless for where it is shown. Pure.
  */
+import { isPairs } from "./config.ts";
 import { shownActual } from "./expect.ts";
 import { amount, cut, duration, NOTHING, percent, rate, ratioOf, size } from "./figures.ts";
 import { FAULTS } from "./outcome.ts";
@@ -61,18 +62,34 @@ export function headlineOf(result: Result): Figure[] {
       note: faults.join(", ") || `${amount(counts.received)} came as they were sent`,
     },
     { label: "peers at once", value: amount(peakPeers), note: "at the peak" },
-    cost && {
-      label: "CPU per session",
-      value: duration(cost.cpuMicrosPerSession),
-      note: `${amount(cost.sessionsPerCpuSecond)} per CPU second`,
-    },
-    cost && {
-      label: "memory per peer",
-      value: size(cost.residentBytesPerPeer),
-      note: `and ${size(cost.kernelBytesPerPeer)} in the kernel`,
-    },
+    ...(cost ? expenseOf(cost) : []),
   ];
   return figures.filter((figure) => figure !== false && figure !== null);
+}
+
+/** Only what was measured: a message where no session is what it is about, and memory where peers stay. */
+function expenseOf(cost: NonNullable<Result["cost"]>): Figure[] {
+  const { cpuMicrosPerSession, cpuMicrosPerMessage, sessionsPerCpuSecond, residentBytesPerPeer, kernelBytesPerPeer } =
+    cost;
+  const figures: (Figure | false)[] = [
+    cpuMicrosPerSession !== null && {
+      label: "CPU per session",
+      value: duration(cpuMicrosPerSession),
+      note: `${amount(sessionsPerCpuSecond)} per CPU second`,
+    },
+    cpuMicrosPerSession === null &&
+      cpuMicrosPerMessage !== null && {
+        label: "CPU per message",
+        value: duration(cpuMicrosPerMessage),
+        note: `${duration(cost.cpuSeconds * 1e6)} in all`,
+      },
+    residentBytesPerPeer !== null && {
+      label: "memory per peer",
+      value: size(residentBytesPerPeer),
+      note: kernelBytesPerPeer === null ? "of the process" : `and ${size(kernelBytesPerPeer)} in the kernel`,
+    },
+  ];
+  return figures.filter((figure) => figure !== false);
 }
 
 /** What casts doubt on the figures or on the relay, as sentences; none where all is well. */
@@ -190,17 +207,20 @@ function expectationsTable({ expectations }: Result): Table {
   return { title: "Expectations", head: ["", "expected", "actual"], rows, figures: 0 };
 }
 
-function costTable({ cost }: Result): Table {
+function costTable({ cost, scenario }: Result): Table {
+  const row = (name: string, value: number | null, write: (value: number) => string) =>
+    value === null ? [] : [[name, write(value)]];
   const rows = cost
     ? [
         ["CPU", duration(cost.cpuSeconds * 1e6)],
-        ["CPU per session", duration(cost.cpuMicrosPerSession)],
-        ["CPU per message", duration(cost.cpuMicrosPerMessage)],
-        ["sessions per CPU second", amount(cost.sessionsPerCpuSecond)],
+        ...row("CPU per session", cost.cpuMicrosPerSession, duration),
+        ...row("CPU per message", cost.cpuMicrosPerMessage, duration),
+        ...row("sessions per CPU second", cost.sessionsPerCpuSecond, amount),
         ["resident memory before", size(cost.residentBytesBefore)],
         ["resident memory at the peak", size(cost.residentBytesPeak)],
-        ["resident memory per peer", size(cost.residentBytesPerPeer)],
-        ["kernel memory per peer, both ends where local", size(cost.kernelBytesPerPeer)],
+        ...row("resident memory per peer", cost.residentBytesPerPeer, size),
+        ...row("kernel memory per peer, both ends where local", cost.kernelBytesPerPeer, size),
+        ...(isPairs(scenario) ? [] : [[`memory per peer, left out as peers come and go in ${scenario}`, NOTHING]]),
       ]
     : [];
   return { title: "Cost to the relay", head: [], rows, figures: 1 };

@@ -2,7 +2,7 @@
  * What one worker counts and times, until it reports. It decides nothing.
  */
 import { Histogram, type HistogramData } from "./histogram.ts";
-import { COUNTS, type CountName, type Delta, RETURN_STEP_MS, TIMES, type TimeName } from "./result.ts";
+import { COUNTS, type CountName, type Delta, TIMES, type TimeName } from "./result.ts";
 
 /** What only the process itself knows, at the time of a report. */
 export interface Usage {
@@ -20,7 +20,7 @@ export class Recorder {
   readonly #times = Object.fromEntries(TIMES.map((name) => [name, new Histogram()])) as Record<TimeName, Histogram>;
   readonly #lags = new Histogram();
   #failedTimes: Partial<Record<TimeName, number>> = {};
-  #storms: { pairs: number; readonly steps: number[] }[] = [];
+  #storms: { pairs: number; readonly times: Histogram }[] = [];
   #leastPeers = 0;
   #errors: Record<string, number> = {};
   #firstErrors: Record<string, string> = {};
@@ -57,15 +57,12 @@ export class Recorder {
   /** A pair came back. @param ms since all were cut off */
   returned(storm: number, ms: number): void {
     this.counts.returned++;
-    const { steps } = this.#storm(storm);
-    const step = Math.floor(ms / RETURN_STEP_MS);
-    while (steps.length <= step) steps.push(0);
-    steps[step] = (steps[step] ?? 0) + 1;
+    this.#storm(storm).times.add(ms * 1_000);
   }
 
   #storm(storm: number) {
-    while (this.#storms.length <= storm) this.#storms.push({ pairs: 0, steps: [] });
-    return this.#storms[storm] as { pairs: number; steps: number[] };
+    while (this.#storms.length <= storm) this.#storms.push({ pairs: 0, times: new Histogram() });
+    return this.#storms[storm] as { pairs: number; times: Histogram };
   }
 
   /** @param ms how much later than it should have been something was begun, by this process's own fault */
@@ -95,7 +92,7 @@ export class Recorder {
       counts: { ...this.counts },
       times,
       failedTimes: this.#failedTimes,
-      storms: this.#storms,
+      storms: this.#storms.map(({ pairs, times }) => ({ pairs, times: times.toData() })),
       lags: this.#lags.toData(),
       queue,
       errors: this.#errors,

@@ -55,8 +55,8 @@ export interface Delta {
   readonly times: Readonly<Partial<Record<TimeName, HistogramData>>>;
   /** How many of them are of what failed. */
   readonly failedTimes: Readonly<Partial<Record<TimeName, number>>>;
-  /** By storm, how many pairs were cut off, and how many came back in each step since then. */
-  readonly storms: readonly { readonly pairs: number; readonly steps: readonly number[] }[];
+  /** By storm, how many pairs were cut off, and after which time since then each came back. */
+  readonly storms: readonly { readonly pairs: number; readonly times: HistogramData }[];
   /** By kind, such as "refused:session-full", "closed:1006", "connect:ECONNREFUSED", "timeout:ready". */
   readonly errors: Readonly<Record<string, number>>;
   /** The first of each kind that this worker met, as a sentence for people. */
@@ -105,6 +105,8 @@ export interface Storm {
   readonly back: Readonly<Record<"p50" | "p95" | "p99" | "p100", number | null>>;
   /** How many were back after each further step of RETURN_STEP_MS. */
   readonly curve: readonly number[];
+  /** When each was back since the cut: what both are made from. */
+  readonly times: HistogramData;
 }
 
 /** What the run cost the relay, where --pid, --pid-of-port or --metrics named it. */

@@ -8,6 +8,7 @@ import { merged } from "../../src/load/merge.ts";
 import { EXIT } from "../../src/load/outcome.ts";
 import schema from "../../src/load/result.schema.json" with { type: "json" };
 import { COUNT_MEANINGS, percentilesOf, type Result } from "../../src/load/result.ts";
+import { stormOf } from "../../src/load/tally.ts";
 import { newFolder } from "../support/machines/folder.ts";
 import { load, loadCommand } from "../support/machines/load-run.ts";
 import { EMPTY, stalledResult, tinyResult } from "../support/machines/results.ts";
@@ -61,6 +62,17 @@ describe("merge", () => {
       "The runs were asked for differently in: workers.",
       expect.stringContaining("What the relay spent is left out"),
     ]);
+  });
+
+  test("sums how the pairs of each storm came back", () => {
+    const stormed = (...backMs: number[]): Result => {
+      const times = new Histogram();
+      for (const ms of backMs) times.add(ms * 1_000);
+      return { ...tinyResult(), storms: [stormOf(backMs.length, times)] };
+    };
+    const [both] = merged([stormed(20, 120), stormed(70, 320)]).storms;
+    expect(both).toMatchObject({ pairs: 4, back: { p95: 0.32, p100: 0.32 }, curve: [1, 2, 3, 3, 3, 3, 4] });
+    expect(both?.back.p50).toBeCloseTo(0.07, 3);
   });
 
   test("says that runs did not load the relay together", () => {
