@@ -24,6 +24,7 @@ export interface Way {
   readonly port: number;
   /** False for a connection in the clear. */
   readonly tls: NonNullable<TCPSocketConnectOptions["tls"]>;
+  readonly takesAnyCertificate: boolean;
   /** The address of this machine to come from. Bun takes it, though its types don't say so. */
   readonly localAddress?: string;
 }
@@ -133,9 +134,9 @@ export class Peer implements FrameSink {
     else if (this.#way.tls === false) this.send(this.#request());
   }
 
-  /** @param isGood whether the certificate may be trusted, or need not be */
+  /** @param isGood whether the certificate may be trusted, or need not be; false too where it is of another name */
   onHandshake(isGood: boolean, failure: Error | null): void {
-    if (isGood) this.send(this.#request());
+    if (isGood || (this.#way.takesAnyCertificate && isOfCertificate(failure))) this.send(this.#request());
     else this.onEnd(failure);
   }
 
@@ -190,6 +191,11 @@ export class Peer implements FrameSink {
     if (this.#state === "open") this.#gauge.peers--;
     this.#state = "over";
   }
+}
+
+/** Whether a handshake failed by what its certificate says, and not by an error of the connection, as errno names it. */
+function isOfCertificate(failure: Error | null): boolean {
+  return failure !== null && "code" in failure && !/^E[A-Z]+$/.test(String(failure.code));
 }
 
 /** One object for all sockets: what differs is in their data. */

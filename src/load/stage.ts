@@ -113,7 +113,7 @@ function routeOf(target: string, source: string | undefined, plan: Plan, wire: W
   const name = hostname.replace(/^\[|\]$/g, "");
   const serverName = isIP(name) ? {} : { serverName: name }; // RFC 6066: an address is no name to ask for
   const tls = isTls ? { rejectUnauthorized: !plan.insecure, ...serverName } : false;
-  const way = { hostname: name, port: Number(port) || (isTls ? 443 : 80), tls };
+  const way = { hostname: name, port: Number(port) || (isTls ? 443 : 80), tls, takesAnyCertificate: plan.insecure };
   const request = (role: Role) => {
     const lines = [
       `GET ${wire.path(role) ? pathname.replace(/\/$/, "") : pathname}${wire.path(role)}${search}${shard} HTTP/1.1`,

@@ -17,6 +17,14 @@ import { atMost, until } from "../support/machines/until.ts";
 import { FakeRelay } from "../support/relays/fake-relay.ts";
 import { run, spawnRelay, VARIANTS } from "../support/relays/relay.ts";
 
+async function certificate(authority: Authority, of: string): Promise<readonly string[]> {
+  if (of === "of this address") return (await authority.issue()).args;
+  await authority.openssl(
+    "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=elsewhere -days 2 -keyout other.key -out other.pem",
+  );
+  return ["--tls-cert", authority.folder.file("other.pem"), "--tls-key", authority.folder.file("other.key")];
+}
+
 /** All the load comes from this machine, faster than one person may. */
 const EXEMPT = ["--exempt", "127.0.0.1"];
 
@@ -169,16 +177,19 @@ describe("against the real relay", () => {
     expect(result.cost?.residentBytesPeak).toBeGreaterThan(10_000_000);
   });
 
-  test("a certificate that nobody vouches for needs --insecure", async () => {
-    await using authority = await Authority.create();
-    await using relay = await spawnRelay("source", ...EXEMPT, ...(await authority.issue()).args);
-    const args = ["handshake", relay.url, "--sessions", "5"];
-    const wary = await load("source", ...args);
-    expect(wary.exitCode).toBe(EXIT.nothing);
-    expect(wary.result).toMatchObject({ counts: { failed: 5 }, peakPeers: 0 });
-    expect(Object.keys(wary.result.errors)).toEqual([expect.stringMatching(/^connect:.*/)]);
-    const trusting = await load("source", ...args, "--insecure");
-    expect(trusting.exitCode).toBe(0);
-    expect(trusting.result).toMatchObject({ counts: { done: 5, failed: 0 }, errors: {} });
-  });
+  test.each(["of this address", "of another name"])(
+    "a certificate %s that nobody vouches for needs --insecure",
+    async (of) => {
+      await using authority = await Authority.create();
+      await using relay = await spawnRelay("source", ...EXEMPT, ...(await certificate(authority, of)));
+      const args = ["handshake", relay.url, "--sessions", "5"];
+      const wary = await load("source", ...args);
+      expect(wary.exitCode).toBe(EXIT.nothing);
+      expect(wary.result).toMatchObject({ counts: { failed: 5 }, peakPeers: 0 });
+      expect(Object.keys(wary.result.errors)).toEqual([expect.stringMatching(/^connect:.*/)]);
+      const trusting = await load("source", ...args, "--insecure");
+      expect(trusting.exitCode).toBe(0);
+      expect(trusting.result).toMatchObject({ counts: { done: 5, failed: 0 }, errors: {} });
+    },
+  );
 });
