@@ -19,7 +19,7 @@ export interface Row {
 
 /** The figures as they were measured, a row each. */
 export function figureTable(columns: Columns, rows: readonly Row[]): string {
-  return table(
+  return markdownTable(
     ["", ...Object.values(columns)],
     rows.map(({ label, write, values }) => [
       label,
@@ -31,7 +31,7 @@ export function figureTable(columns: Columns, rows: readonly Row[]): string {
 /** How many times better the first column is than each other one, round by round; below 1 it is worse. */
 export function ratioTable(columns: Columns, rows: readonly Row[]): string {
   const others = Object.keys(columns).slice(1);
-  return table(
+  return markdownTable(
     ["", ...others.map((other) => `than ${columns[other]}`)],
     rows.map((row) => [
       row.label,
@@ -74,6 +74,7 @@ function ratios(columns: Columns, { better, values }: Row, other: string): (numb
   });
 }
 
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+/** A table in Markdown. */
+export function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
   return [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }
