@@ -308,13 +308,16 @@ export function readAsked(args: readonly string[], cores = 1): Asked {
     for (const target of targets)
       if (URL.parse(target)?.searchParams.has("s"))
         throw new ConfigError(`--shard: target ${JSON.stringify(target)} has its own ?s=`);
-  if (config.startAt !== "now" && Number.isNaN(Date.parse(config.startAt)))
+  if (config.startAt !== "now" && !(ZONED_TIME.test(config.startAt) && Date.parse(config.startAt)))
     throw new ConfigError(`--start-at ${JSON.stringify(config.startAt)} is not a time such as 2026-01-02T03:04:05Z`);
   const asked = { ...config, scenario, targets, worker: 0 };
   const plan = { ...asked, workers: config.workers || fittingWorkers(asked, cores) };
   refuseIdleWorkers(plan);
   return { plan, options };
 }
+
+/** A time that is the same one on every machine. */
+const ZONED_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/;
 
 /** What the workers must share among them, and so be no more than. */
 function bounds({ scenario, rate, concurrency, pairs, sessions }: Plan): [flag: string, most: number][] {
@@ -379,7 +382,7 @@ Besides scenarios:
   find SCENARIO URL... [OPTIONS]   the largest rate at which all --expect hold: --from, --repeats, --precision
   merge FILE... [OPTIONS]          one result of several machines' --json: --json, --report, --hdr, --expect
   compare A B [A B]...             ratios of what --json wrote of one and of the other, measured in turns
-  schema                           prints the JSON schema of what --json writes
+  schema [find]                    prints the JSON schema of what --json writes, of a run or of find
 
 Several URLs are taken in turns, a session at a time: on one machine, 127.0.0.1 and 127.0.0.2 have ports of their own.
 A name in a URL is looked up for each connection, which an address saves. With wss: the load costs as much as serving it.

@@ -6,7 +6,7 @@ import { isPairs } from "./config.ts";
 import { shownActual } from "./expect.ts";
 import { amount, cut, duration, NOTHING, percent, rate, ratioOf, size } from "./figures.ts";
 import { FAULTS } from "./outcome.ts";
-import { errorsOf, type Percentiles, type Result, TIMES, type TimeName } from "./result.ts";
+import { errorsOf, NO_PORT_CODES, type Percentiles, type Result, TIMES, type TimeName } from "./result.ts";
 
 /** A relay's words may be endless; --json has all of them. */
 const LONGEST_SENTENCE = 300;
@@ -94,7 +94,8 @@ function expenseOf(cost: NonNullable<Result["cost"]>): Figure[] {
 
 /** What casts doubt on the figures or on the relay, as sentences; none where all is well. */
 export function warningsOf(result: Result): string[] {
-  const { interrupted, seconds, generator, expectations, counts, main, percentiles, troubles, scenario, cost } = result;
+  const { interrupted, seconds, generator, expectations, counts, main, percentiles, troubles, scenario, cost, errors } =
+    result;
   const missed = expectations.filter(({ isMet }) => !isMet).length;
   const times = percentiles[main];
   const missing = counts.meant - counts.sent;
@@ -105,6 +106,8 @@ export function warningsOf(result: Result): string[] {
       `The generator was the bottleneck: its busiest worker used ${percent(generator.load)} of a core, was up to ` +
         `${duration(generator.lag)} late (p99), and let what came wait ${duration(generator.queue.p99)} (p99), so these ` +
         "times are partly its own. Use more workers, another machine or a lower rate.",
+    NO_PORT_CODES.some((code) => Object.hasOwn(errors, `connect:${code}`)) &&
+      "This machine ran out of ports to connect from, or has not the address of --source: give several --source, or several URLs.",
     times !== undefined &&
       times.failed > 0 &&
       `${amount(times.failed)} of the ${amount(times.count)} times of ${main} are of what failed, and count as the time-out.`,

@@ -13,6 +13,7 @@ import { type Asked, helpText, isPairs, readAsked } from "./config.ts";
 import { Coordinator } from "./coordinator.ts";
 import { Display } from "./display.ts";
 import { type Expectation, expectationNames, judge, readExpectation } from "./expect.ts";
+import findSchema from "./find.schema.json" with { type: "json" };
 import { hdrText } from "./hdr.ts";
 import { histogramOf } from "./histogram.ts";
 import { meterFor } from "./meter.ts";
@@ -68,7 +69,9 @@ async function obey(args: readonly string[]): Promise<number> {
       print(await compare(rest));
       return EXIT.good;
     case "schema":
-      print(`${JSON.stringify(resultSchema, null, 2)}\n`);
+      if (rest.length > 1 || (rest[0] !== undefined && rest[0] !== "find"))
+        throw new ConfigError(`schema takes nothing, or find, and not ${JSON.stringify(rest.join(" "))}`);
+      print(`${JSON.stringify(rest[0] === "find" ? findSchema : resultSchema, null, 2)}\n`);
       return EXIT.good;
   }
   const asked = readAsked(args, cpus().length);

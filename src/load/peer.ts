@@ -4,6 +4,7 @@
  */
 import type { Socket, SocketHandler, TCPSocketConnectOptions } from "bun";
 import { FrameReader, type FrameSink, frame, OP } from "./frames.ts";
+import { NO_PORT_CODES } from "./result.ts";
 import type { Role } from "./wire.ts";
 
 /** Whom a peer reports to. */
@@ -40,10 +41,7 @@ const HEAD_END = "\r\n\r\n";
 const NO_CLOSE_FRAME = 1006;
 /** A close frame may come without a code. */
 const NO_CODE = 1005;
-/** With which a kernel refuses to connect where all ports are used up, without and with an address to come from. */
-const NO_PORT = new Set(["EADDRNOTAVAIL", "EADDRINUSE"]);
-const NO_PORT_LEFT =
-  "no port of this machine is left for that (or --source is not its address): see --source in docs/LOAD.md";
+const NO_PORT_LEFT = "no port of this machine is left, or --source is not its address";
 const CLOSE_NORMALLY = frame(OP.close, Uint8Array.of(1_000 >> 8, 1_000 & 0xff));
 
 export class Peer implements FrameSink {
@@ -154,7 +152,7 @@ export class Peer implements FrameSink {
   onEnd(failure: Error | null): void {
     if (this.#state === "connecting") {
       const why = failure && "code" in failure ? String(failure.code) : "closed";
-      const reason = NO_PORT.has(why) ? NO_PORT_LEFT : (failure?.message ?? "the connection was closed");
+      const reason = NO_PORT_CODES.includes(why) ? NO_PORT_LEFT : (failure?.message ?? "the connection was closed");
       this.#lose(`connect:${why}`, `a peer could not connect: ${reason}`);
     } else this.#lose(`closed:${NO_CLOSE_FRAME}`, "a connection ended without a close frame");
   }

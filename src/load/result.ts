@@ -49,6 +49,9 @@ export const COUNTS = Object.keys(COUNT_MEANINGS) as readonly CountName[];
 /** Between two points of a curve of recovery, in ms. */
 export const RETURN_STEP_MS = 50;
 
+/** With which a kernel refuses to connect where all ports are used up, without and with an address to come from. */
+export const NO_PORT_CODES: readonly string[] = ["EADDRNOTAVAIL", "EADDRINUSE"];
+
 /** What one worker measured since its last report. */
 export interface Delta {
   readonly counts: Readonly<Record<CountName, number>>;

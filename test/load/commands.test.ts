@@ -104,6 +104,7 @@ describe("merge", () => {
     [["merge", "package.json"], "its schema is not 2"],
     [["merge"], "merge takes the files"],
     [["compare", "package.json", "package.json"], "its schema is not 2"],
+    [["schema", "everything"], "schema takes nothing, or find"],
     [["find", "handshake", "ws://127.0.0.1:1", "--rate", "5"], "--rate is not given with find"],
   ])("%j is refused in one line", async (args, message) => {
     const { exitCode, stderr } = await run(loadCommand("source", ...args));

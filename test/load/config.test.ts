@@ -40,6 +40,8 @@ describe("what can't be run is refused in one line that says why", () => {
     [["handshake", URL, "--rate", "5", "--concurrency", "5"], "--rate and --concurrency are not given together"],
     [["handshake", URL, "--header", "a\nb: c"], '--header "a" is not a line such as'],
     [["handshake", `${URL}/?s=abc`, "--shard"], '--shard: target "ws://127.0.0.1:8000/?s=abc" has its own ?s='],
+    [["handshake", URL, "--start-at", "2026-01-02T03:04:05"], '--start-at "2026-01-02T03:04:05" is not a time such as'],
+    [["handshake", URL, "--start-at", "5"], '--start-at "5" is not a time such as'],
     [["handshake", URL, "--source", "banana"], '--source "banana" is not an IP address'],
     [["handshake", URL, "--workers=51"], '--workers "51" is more than --concurrency "50"'],
     [["handshake", URL, "--rate=9", "--sessions=3", "--workers=4"], '--workers "4" is more than --sessions "3"'],

@@ -4,6 +4,7 @@
  */
 import { describe, expect, test } from "bun:test";
 import { SILENCE_MS } from "../../src/load/coordinator.ts";
+import findSchema from "../../src/load/find.schema.json" with { type: "json" };
 import { EXIT } from "../../src/load/outcome.ts";
 import { RETURN_STEP_MS } from "../../src/load/result.ts";
 import { Authority } from "../support/machines/certificates.ts";
@@ -12,6 +13,7 @@ import { expectDelay, expectStall, expectWhole } from "../support/machines/load-
 import { isRunning, LoadRun, load, loadCommand } from "../support/machines/load-run.ts";
 import { counted } from "../support/machines/metrics.ts";
 import { measured, openFiles } from "../support/machines/outside.ts";
+import { wrongIn } from "../support/machines/schema.ts";
 import { atLeast, atMost, equals, until } from "../support/machines/until.ts";
 import { FakeRelay } from "../support/relays/fake-relay.ts";
 import { run, spawnRelay, VARIANTS } from "../support/relays/relay.ts";
@@ -314,7 +316,11 @@ test("find finds the largest rate of a relay that refuses above a rate", async (
   const command = loadCommand("source", "find", "handshake", fake.url, ...options, "--json", json);
   const { exitCode, stdout } = await run(command);
   expect(exitCode).toBe(EXIT.good);
-  const { rates, of } = await Bun.file(json).json();
+  const found = await Bun.file(json).json();
+  const { rates, of } = found;
+  expect(wrongIn(found, findSchema)).toEqual([]);
+  const printed = await run(loadCommand("source", "schema", "find"));
+  expect(JSON.parse(printed.stdout)).toEqual(findSchema);
   expect(of).toBe("rate");
   expect(rates[0]).toBeGreaterThanOrEqual(40);
   expect(rates[0]).toBeLessThan(80);
