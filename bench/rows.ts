@@ -93,6 +93,7 @@ export function tlsOf(samples: readonly Sample[]): Row[] {
 
 /** The largest rates, and in how many of the searches the load tester was the bottleneck: the first row is theirs. */
 export function limitsOf(limits: readonly Limit[]): Row[] {
+  if (limits.length === 0) return []; // a first look searches for none
   const servers = [...new Set(limits.map(({ server }) => server))];
   const row = (of: (limit: Limit) => number | null) =>
     Object.fromEntries(servers.map((name) => [name, limits.filter(({ server }) => server === name).map(of)]));
