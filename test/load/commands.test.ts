@@ -1,5 +1,6 @@
 /** What is done with results besides showing them: found, merged, compared, exported; and the schema that they keep to. */
 import { describe, expect, test } from "bun:test";
+import { find } from "../../src/load/commands.ts";
 import { comparison, differences } from "../../src/load/compare.ts";
 import { type Step, search } from "../../src/load/find.ts";
 import { hdrText } from "../../src/load/hdr.ts";
@@ -43,6 +44,16 @@ describe("find", () => {
     expect((await search(LIMITS, bearing([300, 300, 300]))).isBottleneck).toBe(false);
     expect(await search(LIMITS, async () => null)).toMatchObject({ rates: [], spread: null });
   });
+});
+
+test("a search ends where the tester itself fails, and says so by its exit code", async () => {
+  let runs = 0;
+  const run = async (): Promise<Result> => {
+    runs++;
+    return { ...EMPTY, exitCode: EXIT.broken };
+  };
+  const { exitCode } = await find(["handshake", "ws://127.0.0.1:1"], { cores: 1, run, say() {} });
+  expect({ runs, exitCode }).toEqual({ runs: 1, exitCode: EXIT.broken });
 });
 
 describe("merge", () => {
