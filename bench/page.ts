@@ -4,7 +4,7 @@ import type { Extent, Limit, Sample } from "./measurements.ts";
 import bench from "./package.json" with { type: "json" };
 import { comparison, generatorOf, growthOf, limitsOf, tlsOf } from "./rows.ts";
 import { SERVERS, type ServerName } from "./servers.ts";
-import { figureTable, notAhead, ratioTable, withBlock } from "./tables.ts";
+import { figureTable, inShort, notAhead, ratioTable, withBlock } from "./tables.ts";
 
 /** How the samples came about, besides what their results say. */
 export interface Circumstances extends Extent {
@@ -30,6 +30,7 @@ export function tablesOf(
   const tls = tlsOf(samples);
   return {
     machine: machineOf(samples, circumstances),
+    "in-short": inShort(columns, rows),
     ratios: ratioTable(columns, rows),
     "not-ahead": notAhead(columns, [...rows, ...limitsOf(limits).slice(0, 1), ...steps, ...tls]),
     figures: figureTable(columns, rows),

@@ -56,6 +56,22 @@ export function notAhead(columns: Columns, rows: readonly Row[]): string {
   return lines.join("\n") || "None: it was ahead in every row and round.";
 }
 
+/** For each other column, in which rows the first is ahead in every round, and in which it is not, as a list. */
+export function inShort(columns: Columns, rows: readonly Row[]): string {
+  const others = Object.keys(columns).slice(1);
+  return others
+    .map((other) => {
+      const spreads = rows.flatMap((row) => {
+        const spread = spreadOf(ratios(columns, row, other));
+        return spread === null ? [] : [{ said: `${row.label} (${amount(spread.median)})`, isAhead: spread.least > 1 }];
+      });
+      const listed = (isAhead: boolean) =>
+        spreads.flatMap((row) => (row.isAhead === isAhead ? [row.said] : [])).join(", ") || "nothing";
+      return `- **${columns[other]}**: ahead in ${listed(true)}; not ahead in ${listed(false)}.`;
+    })
+    .join("\n");
+}
+
 /**
  * `text` with what stands between `<!-- name: … -->` and `<!-- /name -->` replaced.
  * @throws Error where the two comments are not in it
