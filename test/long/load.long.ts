@@ -27,7 +27,7 @@ const ENDLESS = "1h";
 
 describe.each(VARIANTS)("a relay that stalls, seen from %s", (variant) => {
   test.each([1, 2])("is measured for what it did in sessions begun by %d workers", async (workers) => {
-    const perSecond = 300;
+    const perSecond = 100;
     await using fake = await FakeRelay.start();
     const options = ["--rate", `${perSecond}`, "--duration", "6s", "--workers", `${workers}`];
     await using run = await LoadRun.start(variant, "handshake", fake.url, ...options);
