@@ -64,8 +64,7 @@ function unit(
     "# Started once it says that it listens; where it can't, `systemctl start` fails.",
     "Type=notify",
     "NotifyAccess=main",
-    `ExecStart=${[binary, ...flags].join(" \
-  ")}`,
+    `ExecStart=${[binary, ...flags].join(" \\\n  ")}`,
     ...credentials(given, OPTIONS, nameOf),
     "Restart=on-failure",
     "RestartSec=5",
