@@ -41,30 +41,30 @@ export interface Kind {
   readonly from: string;
   /** Its names for Node's. */
   readonly arch: Readonly<Record<string, string>>;
-  fileName(arch: string): string;
+  fileName(arch: string, version: string): string;
   /** Where zsh looks for what a package brings. */
   readonly zsh: string;
   /** Adds what only this kind has to the tree of files. */
-  finish(tree: string): Promise<void>;
+  finish(tree: string, version: string): Promise<void>;
   /** The command that makes `file` of the tree; `scratch` is a folder of its own. */
-  command(tree: string, arch: string, file: string, scratch: string): Promise<string[]>;
+  command(tree: string, arch: string, version: string, file: string, scratch: string): Promise<string[]>;
 }
 
 const DEB: Kind = {
   suffix: "deb",
   ...{ tool: "dpkg-deb", from: "dpkg" },
   arch: { x64: "amd64", arm64: "arm64" },
-  fileName: (arch) => `${NAME}_${VERSION}-${REVISION}_${arch}.deb`,
+  fileName: (arch, version) => `${NAME}_${version}-${REVISION}_${arch}.deb`,
   zsh: "usr/share/zsh/vendor-completions",
-  async finish(tree) {
+  async finish(tree, version) {
     const docs = join(tree, "usr/share/doc", NAME);
-    const entry = `${NAME} (${VERSION}-${REVISION}) unstable; urgency=medium\n\n  * What has changed is in changelog.gz.\n\n`;
+    const entry = `${NAME} (${version}-${REVISION}) unstable; urgency=medium\n\n  * What has changed is in changelog.gz.\n\n`;
     const date = new Date(EPOCH_S * 1_000).toUTCString().replace("GMT", "+0000");
     await write(join(docs, "changelog.Debian.gz"), gzipped(`${entry} -- ${MAINTAINER}  ${date}\n`));
     await write(join(docs, "copyright"), await copyright());
     await copy(join(SCRIPTS, "lintian-overrides"), join(tree, "usr/share/lintian/overrides", NAME));
   },
-  async command(tree, arch, file) {
+  async command(tree, arch, version, file) {
     const control = join(tree, "DEBIAN");
     for (const script of ["postinst", "prerm", "postrm"])
       await copy(join(SCRIPTS, script), join(control, script), 0o755);
@@ -80,7 +80,7 @@ const DEB: Kind = {
     await write(
       join(control, "control"),
       `Package: ${NAME}
-Version: ${VERSION}-${REVISION}
+Version: ${version}-${REVISION}
 Architecture: ${arch}
 Maintainer: ${MAINTAINER}
 Installed-Size: ${Math.ceil(size / 1_024)}
@@ -101,16 +101,16 @@ const RPM: Kind = {
   suffix: "rpm",
   ...{ tool: "rpmbuild", from: "rpm" },
   arch: { x64: "x86_64", arm64: "aarch64" },
-  fileName: (arch) => `${NAME}-${VERSION}-${REVISION}.${arch}.rpm`,
+  fileName: (arch, version) => `${NAME}-${version}-${REVISION}.${arch}.rpm`,
   zsh: "usr/share/zsh/site-functions",
   finish: (tree) => copy(join(ROOT, "LICENSE"), join(tree, "usr/share/licenses", NAME, "LICENSE")),
-  async command(tree, arch, file, scratch) {
+  async command(tree, arch, version, file, scratch) {
     const files = (await filesIn(tree)).map((path) => `/${path}`);
     const folders = ["share", "share/doc", "share/licenses"].map((folder) => `%dir /usr/${folder}/${NAME}`);
     await write(
       join(scratch, "package.spec"),
       `Name: ${NAME}
-Version: ${VERSION}
+Version: ${version}
 Release: ${REVISION}
 Summary: ${SUMMARY}
 License: ${LICENSE}
@@ -144,6 +144,7 @@ export const KINDS: readonly Kind[] = [DEB, RPM];
  * @param arch of the binaries, as Node calls it
  * @param binaries the files of the release, by the names that they are installed under
  * @param scratch an empty folder
+ * @param version another one, to try upgrades with
  * @returns the command that is to be run with this environment, and writes `file`
  */
 export async function packing(
@@ -152,6 +153,7 @@ export async function packing(
   binaries: Readonly<Record<string, string>>,
   file: string,
   scratch: string,
+  version = VERSION,
 ): Promise<{ command: string[]; env: Record<string, string> }> {
   const tree = join(scratch, "tree");
   for (const [name, path] of Object.entries(binaries)) await copy(path, join(tree, "usr/bin", name), 0o755);
@@ -160,9 +162,9 @@ export async function packing(
     await copy(join(ROOT, source), join(tree, path), source.endsWith(".sh") ? 0o755 : 0o644);
   await copy(join(SCRIPTS, "sysusers.conf"), join(tree, "usr/lib/sysusers.d", `${NAME}.conf`));
   await write(join(tree, "usr/share/doc", NAME, "changelog.gz"), gzipped(await textOf("CHANGELOG.md")));
-  await kind.finish(tree);
+  await kind.finish(tree, version);
   for (const folder of await foldersIn(tree)) await chmod(folder, 0o755); // whatever this user's umask is
-  const command = await kind.command(tree, kind.arch[arch] ?? arch, file, scratch);
+  const command = await kind.command(tree, kind.arch[arch] ?? arch, version, file, scratch);
   const path = `${process.env["PATH"]}:/usr/sbin:/sbin`;
   return { command, env: { PATH: path, HOME: scratch, LC_ALL: "C.UTF-8", SOURCE_DATE_EPOCH: `${EPOCH_S}` } };
 }

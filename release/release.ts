@@ -171,7 +171,7 @@ async function commit(): Promise<string> {
 async function packTwice(kind: Kind, target: string, arch: string): Promise<Built | null> {
   if (Bun.which(kind.tool) === null) return null;
   const binaries = PROGRAMS.map(({ name }) => [name, join(RELEASE, `${name}-${packageJson.version}-${target}`)]);
-  const file = kind.fileName(kind.arch[arch] ?? arch);
+  const file = kind.fileName(kind.arch[arch] ?? arch, packageJson.version);
   await using first = await temporaryFolder();
   await using second = await temporaryFolder();
   for (const { path } of [first, second]) {
