@@ -59,6 +59,8 @@ const PROGRAMS = [
 type Program = (typeof PROGRAMS)[number];
 /** Packages are for systems with glibc and systemd. */
 const PACKAGED = ["linux-x64", "linux-arm64"];
+/** What makes the browsers' library small, with what that needs. */
+const MINIFIER = ["terser", "acorn", "@jridgewell"];
 const ROOT = resolve(import.meta.dir, "..");
 const RELEASE = join(ROOT, "dist/release");
 /** All that a build reads: what the Dockerfile copies, and the libraries in the binaries. */
@@ -66,7 +68,7 @@ const SOURCES = [
   "package.json",
   "release",
   "src",
-  ...Object.keys(COMPILED_IN).map((library) => `node_modules/${library}`),
+  ...[...Object.keys(COMPILED_IN), ...MINIFIER].map((library) => `node_modules/${library}`),
 ];
 /** Where Debian's libc6-arm64-cross keeps what qemu needs to find for arm64. */
 const SYSROOTS = ["/", "/usr/aarch64-linux-gnu"];

@@ -25,6 +25,7 @@ import {
 import { type Draining, newDraining } from "./program/draining.ts";
 import { describeFailure, EXIT, exitOfListen, whyNotListen } from "./program/failure.ts";
 import { isExposed, localHosts } from "./program/hosts.ts";
+import { readLibrary } from "./program/library.ts";
 import { Log, NAME } from "./program/log.ts";
 import { LOOK_MS, MemoryWatch } from "./program/memory.ts";
 import { Metrics } from "./program/metrics.ts";
@@ -38,6 +39,7 @@ import type { Turn } from "./program/turn.ts";
 import { WARNINGS } from "./program/warnings.ts";
 import { WATCH_MS, Wrappers } from "./program/wrappers.ts";
 import { answer, type More } from "./web/http.ts";
+import { newScript } from "./web/script.ts";
 
 const ORPHANED = "the npx, npm or bun that it was started with has ended, and so does the relay";
 
@@ -68,7 +70,7 @@ async function serve(args: readonly string[]): Promise<void> {
   const tls = await readTls(config, nameOf);
   const certificates = tls && new (await import("./program/tls.ts")).CertificateWatch(tls, (line) => warn(line));
   const turn = await openTurn(config);
-  const pages = config.demo ? await readPages(log) : new Map();
+  const pages = await readPages(config, log);
   const sandbox = config.sandbox === "off" ? null : await import("./lockdown/sandbox.ts");
   const adminRoom = config.admin && (await import("./program/admin.ts"));
 
@@ -193,11 +195,13 @@ function dependencies(
   };
 }
 
-/** The page to try the relay; ends the process where it was not built. */
-async function readPages(log: Log): Promise<More> {
+/** What is served besides: the browsers' library, and the page to try the relay. Ends the process where that was not built. */
+async function readPages({ demo }: Config, log: Log): Promise<More> {
+  const scripts = [...(await readLibrary())].map(([path, text]) => [path, newScript(text)] as const);
+  if (!demo) return new Map(scripts);
   const { newDemo, readDemo } = await import("./web/demo.ts");
   const html = await readDemo();
-  if (html !== null) return new Map([["/demo", newDemo(html)]]);
+  if (html !== null) return new Map([...scripts, ["/demo", newDemo(html)]]);
   log.say("failure", '--demo "on" can\'t be had: the page is not built, which `bun run build` does');
   process.exit(EXIT.failed);
 }
@@ -295,6 +299,7 @@ async function runPrint([what, ...words]: readonly string[]): Promise<void> {
     options,
     nameOf: optionNames(rest, process.env),
     path: process.execPath,
+    library: await readLibrary(),
   };
   const text = printed(what, asked);
   if (options.output === null) print(text);

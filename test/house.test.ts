@@ -51,6 +51,7 @@ const TRIED_ELSEWHERE: Record<string, string> = {
   "program/hosts": "program/check",
   "program/ice-urls": "program/turn",
   "program/kernel-file": "program/resources",
+  "program/library": "web/script",
   "program/nftables": "ops/nftables",
   "program/proxies": "program/print",
   "program/stun": "program/turn-check",

@@ -75,6 +75,8 @@ export interface Asked {
   readonly nameOf: NameOf;
   /** The program that prints: where it is. */
   readonly path: string;
+  /** The scripts that it serves, by path; null for one that has not been built. */
+  readonly library: ReadonlyMap<string, string | null>;
 }
 
 const COMMANDS = ["check", "print", "help"] as const;

@@ -8,8 +8,8 @@ import { NAME } from "./log.ts";
 import { type Manual, usageOf } from "./manual.ts";
 import { helpFor } from "./options.ts";
 
-/** What `print` writes to fit the options. */
-export const AROUND = ["systemd", "systemd@", "caddy", "nginx", "haproxy", "nftables"] as const;
+/** What `print` writes to fit the options, and `integrity`: the hashes of the scripts that it serves to pages. */
+export const AROUND = ["systemd", "systemd@", "caddy", "nginx", "haproxy", "nftables", "integrity"] as const;
 
 export const RELAY: Manual = {
   name: NAME,

@@ -1,6 +1,6 @@
 /**
- * What stands around a relay, written to fit its options: a systemd unit, the block of a proxy in front of it, or the
- * kernel's filter. It returns text; nothing here knows whether such a program is installed. Of the machine it asks only
+ * What stands around a relay, written to fit its options: a systemd unit, the block of a proxy in front of it, the
+ * kernel's filter, or the hashes of the scripts that it serves. It returns text; nothing here knows whether such a program is installed. Of the machine it asks only
  * whether the files that are named are there.
  */
 import { statSync } from "node:fs";
@@ -9,6 +9,7 @@ import type { Asked } from "./commands.ts";
 import { ITSELF } from "./completions.ts";
 import { AROUND, RELAY } from "./help.ts";
 import { isLoopback } from "./hosts.ts";
+import { integrityOf } from "./library.ts";
 import { nftables } from "./nftables.ts";
 import { ConfigError } from "./options.ts";
 import { caddy, haproxy, nginx } from "./proxies.ts";
@@ -21,6 +22,7 @@ const WRITERS: Record<(typeof AROUND)[number], (asked: Asked) => string[]> = {
   nginx,
   haproxy,
   nftables: ({ config }) => nftables(config, isLoopback(config.host)),
+  integrity,
 };
 const UNITS: readonly (string | undefined)[] = ["systemd", "systemd@"];
 
@@ -35,6 +37,14 @@ export function printed(what: string | undefined, asked: Asked): string {
   if (writer !== undefined) return `${writer(asked).join("\n")}\n`;
   const all = [...AROUND, ...Object.keys(ITSELF)].join(", ");
   throw new ConfigError(`print ${JSON.stringify(what ?? "")} is not one of ${all}`);
+}
+
+/** A line for each script, as sha384sum writes them, but in the form that browsers take. */
+function integrity({ library }: Asked): string[] {
+  return [...library].map(([path, text]) => {
+    if (text === null) throw new ConfigError(`print "integrity" finds no ${path}: bun run build:client makes it`);
+    return `${integrityOf(text)}  ${path}`;
+  });
 }
 
 /** Warnings of files that what was printed needs and that are not there. One that may not be looked at is not judged. */

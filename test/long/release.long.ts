@@ -15,6 +15,7 @@ import { type Outcome, Output, ROOT, run, spawn } from "../support/relays/relay.
 const SOURCES = [
   ...["package.json", "src", "release", "deploy", "docs", "README.md", "CHANGELOG.md", "LICENSE"],
   ...["node_modules/uplot", "node_modules/uqr", "node_modules/@cyclonedx"],
+  ...["node_modules/terser", "node_modules/acorn", "node_modules/@jridgewell"],
 ];
 const PREFIX = `${packageJson.name}-${packageJson.version}`;
 const NATIVE = process.arch === "arm64" ? "linux-arm64" : "linux-x64";

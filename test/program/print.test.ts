@@ -38,7 +38,7 @@ test.skipIf(!process.env["CI"])("CI has the proxies and systemd to test with", (
 });
 
 const PRINTED =
-  "systemd, systemd@, caddy, nginx, haproxy, nftables, man, completion-bash, completion-zsh, completion-fish";
+  "systemd, systemd@, caddy, nginx, haproxy, nftables, integrity, man, completion-bash, completion-zsh, completion-fish";
 const NEEDS_BOTH =
   "print systemd@ needs --reuse-port, by which two instances share the port, and --admin HOST:PORT, whose port is an instance's name";
 
