@@ -12,7 +12,7 @@ import { ROOT, run } from "../support/relays/relay.ts";
 const PROGRAMS = { "whisper-signaling": "src/main.ts", "whisper-load": "src/load/main.ts" };
 const FLAGS = Object.values(OPTIONS).map(({ flag }) => flag as string);
 const ITSELF = ["man", "completion-bash", "completion-zsh", "completion-fish"];
-const PRINTED = ["systemd", "systemd@", "caddy", "nginx", "haproxy", "nftables", ...ITSELF];
+const PRINTED = ["systemd", "systemd@", "caddy", "nginx", "haproxy", "nftables", "integrity", ...ITSELF];
 
 /** A line up to the cursor, and all that is offered there, in any order. */
 const OFFERED: [line: string, offered: readonly string[]][] = [
