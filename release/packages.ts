@@ -173,7 +173,8 @@ export async function packing(
 function writtenFiles({ zsh }: Kind): Record<string, string | Uint8Array> {
   const unit = printed("systemd", {
     ...{ config: readConfig(UNIT_OPTIONS, {}), given: givenOptions(UNIT_OPTIONS, {}), nameOf: (flag) => flag },
-    ...{ options: readOptions(PRINT_OPTIONS, [], {}), path: `/usr/bin/${NAME}`, library: new Map() },
+    ...{ options: readOptions(PRINT_OPTIONS, [], {}), path: `/usr/bin/${NAME}` },
+    library: new Map(), // no unit has it
   });
   const of = (manual: Manual, what: keyof typeof ITSELF) => ITSELF[what](manual, VERSION);
   const files = [RELAY, LOAD].flatMap((manual): [string, string | Uint8Array][] => [

@@ -5,6 +5,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { resolve } from "node:path";
 import { OPTIONS } from "../../src/program/config.ts";
+import { AROUND } from "../../src/program/help.ts";
 import { type Folder, newFolder } from "../support/machines/folder.ts";
 import { pathOf } from "../support/machines/fronts.ts";
 import { ROOT, run } from "../support/relays/relay.ts";
@@ -12,7 +13,7 @@ import { ROOT, run } from "../support/relays/relay.ts";
 const PROGRAMS = { "whisper-signaling": "src/main.ts", "whisper-load": "src/load/main.ts" };
 const FLAGS = Object.values(OPTIONS).map(({ flag }) => flag as string);
 const ITSELF = ["man", "completion-bash", "completion-zsh", "completion-fish"];
-const PRINTED = ["systemd", "systemd@", "caddy", "nginx", "haproxy", "nftables", "integrity", ...ITSELF];
+const PRINTED = [...AROUND, ...ITSELF];
 
 /** A line up to the cursor, and all that is offered there, in any order. */
 const OFFERED: [line: string, offered: readonly string[]][] = [
