@@ -202,8 +202,8 @@ export function connect(options: ConnectOptions): Session {
     function redial(): void {
       later(REDIAL_MS * (1 + Math.random() / 2), () => {
         tries = 0;
-        if (session.state === "connected") redial();
-        else dial();
+        if (isAlone()) dial();
+        else redial();
       });
     }
 

@@ -179,7 +179,11 @@ describe.skipIf(!hasChromium() && !process.env["CI"])("pages", () => {
           `(async () => {
             const { connect } = await import("/client.js");
             const session = connect({ url: location.origin.replace("http", "ws"), code: "${code}" });
-            const { channel } = await session.connected;
+            const log = [];
+            for (const type of ["waiting", "ready", "peer-left", "retrying", "interrupted"])
+              session.addEventListener(type, ({ detail }) => log.push(type + " " + JSON.stringify(detail)));
+            const late = new Promise((_, reject) => setTimeout(() => reject(new Error(session.state + ": " + log)), 15_000));
+            const { channel } = await Promise.race([session.connected, late]);
             const heard = new Promise((resolve) => { channel.onmessage = ({ data }) => resolve(data); });
             channel.send("from ${i}");
             return [isSecureContext, session.isInitiator, await heard];
