@@ -12,7 +12,7 @@ import { Notifier } from "./lockdown/notifier.ts";
 import { SCRUB_MS, Scrubber } from "./lockdown/scrubber.ts";
 import type { Admin, startAdmin } from "./program/admin.ts";
 import { COMMIT, versionLine } from "./program/build.ts";
-import { CHECK_OPTIONS, commandIn, helpText, PRINT_OPTIONS } from "./program/commands.ts";
+import { CHECK_OPTIONS, commandIn, PRINT_OPTIONS } from "./program/commands.ts";
 import {
   type Config,
   doubtAboutFiles,
@@ -47,7 +47,7 @@ async function main(words: readonly string[]): Promise<void> {
   const { name, args } = commandIn(words);
   switch (name) {
     case "help":
-      return print(helpText());
+      return print((await import("./program/help.ts")).helpText());
     case "version":
       return print(`${versionLine(NAME)}\n`);
     case "check":
@@ -298,6 +298,7 @@ async function runPrint([what, ...words]: readonly string[]): Promise<void> {
     given: givenOptions(rest, process.env),
     options,
     nameOf: optionNames(rest, process.env),
+    path: process.execPath,
     library: await readLibrary(),
   };
   const text = printed(what, asked);

@@ -47,6 +47,7 @@ const TRIED_ELSEWHERE: Record<string, string> = {
   "program/caller": "program/check",
   "program/commands": "program/cli",
   "program/draining": "program/signals",
+  "program/help": "program/manual",
   "program/hosts": "program/check",
   "program/ice-urls": "program/turn",
   "program/kernel-file": "program/resources",

@@ -189,7 +189,7 @@ function separator({ kind }: Option): string | null {
   return ["cidrs", "origins", "stun-urls", "turn-urls"].includes(kind) ? "," : null;
 }
 
-function isNumber(option: Option): option is NumberOption {
+export function isNumber(option: Option): option is NumberOption {
   return typeof KINDS[option.kind] === "object";
 }
 

@@ -4,7 +4,10 @@
  * whether the files that are named are there.
  */
 import { statSync } from "node:fs";
+import { version } from "../../package.json" with { type: "json" };
 import type { Asked } from "./commands.ts";
+import { ITSELF } from "./completions.ts";
+import { AROUND, RELAY } from "./help.ts";
 import { isLoopback } from "./hosts.ts";
 import { integrityOf } from "./library.ts";
 import { nftables } from "./nftables.ts";
@@ -12,26 +15,28 @@ import { ConfigError } from "./options.ts";
 import { caddy, haproxy, nginx } from "./proxies.ts";
 import { filesIn, systemd, template } from "./unit.ts";
 
-const WRITERS = {
+const WRITERS: Record<(typeof AROUND)[number], (asked: Asked) => string[]> = {
   systemd,
   "systemd@": template,
   caddy,
   nginx,
   haproxy,
-  nftables: ({ config }: Asked) => nftables(config, isLoopback(config.host)),
+  nftables: ({ config }) => nftables(config, isLoopback(config.host)),
   integrity,
-} as const;
+};
 const UNITS: readonly (string | undefined)[] = ["systemd", "systemd@"];
 
 /**
- * @param what one of WRITERS
+ * @param what one of WRITERS or of ITSELF
  * @throws ConfigError where there is no such writer, or the options leave open what it has to write
  */
 export function printed(what: string | undefined, asked: Asked): string {
-  const writer = new Map<string | undefined, (typeof WRITERS)[keyof typeof WRITERS]>(Object.entries(WRITERS)).get(what);
-  if (writer === undefined)
-    throw new ConfigError(`print ${JSON.stringify(what ?? "")} is not one of ${Object.keys(WRITERS).join(", ")}`);
-  return `${writer(asked).join("\n")}\n`;
+  const [, itself] = Object.entries(ITSELF).find(([name]) => name === what) ?? [];
+  if (itself !== undefined) return itself(RELAY, version);
+  const [, writer] = Object.entries(WRITERS).find(([name]) => name === what) ?? [];
+  if (writer !== undefined) return `${writer(asked).join("\n")}\n`;
+  const all = [...AROUND, ...Object.keys(ITSELF)].join(", ");
+  throw new ConfigError(`print ${JSON.stringify(what ?? "")} is not one of ${all}`);
 }
 
 /** A line for each script, as sha384sum writes them, but in the form that browsers take. */
