@@ -241,7 +241,10 @@ test("with a list and no balancer, nobody is lost when a node is killed, and new
     async () => (await nodes.sessions()).reduce((sum, n) => sum + n),
     equals(2 * PAIRS),
   );
+  const [, seats = 0] = await nodes.sessions();
   await nodes.kill(nodes.ports[1]);
+  const noticed = () => all.filter(({ isLost }) => !isLost.includes(false)).length;
+  await until("all who sat there to notice", noticed, equals(seats));
   await expectHeard(all);
   const more = Array.from({ length: PAIRS }, () => started.use(new Two(urls, urls.toReversed())));
   await untilReady(more); // though one of their two may be gone
