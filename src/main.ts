@@ -5,6 +5,7 @@
  */
 import { isatty } from "node:tty";
 import { version } from "../package.json" with { type: "json" };
+import type { Cluster } from "./cluster/cluster.ts";
 import { LoopClock } from "./core/clock.ts";
 import { type Dependencies, type Relay, startRelay } from "./core/relay.ts";
 import { tuneListeners } from "./lockdown/listeners.ts";
@@ -15,11 +16,11 @@ import { describeFailure, whyNotListen } from "./program/failure.ts";
 import { localHosts } from "./program/hosts.ts";
 import { Log, NAME } from "./program/log.ts";
 import { LOOK_MS, MemoryWatch } from "./program/memory.ts";
-import { Metrics } from "./program/metrics.ts";
+import { family, Metrics } from "./program/metrics.ts";
 import { ConfigError, type Endpoint } from "./program/options.ts";
 import { newPoll, Outlet } from "./program/outlet.ts";
 import { openFileLimit, ResourceReader } from "./program/resources.ts";
-import { ignoreOthers, obeySignals } from "./program/signals.ts";
+import { ignoreOthers, obeySignals, SIGNALS } from "./program/signals.ts";
 import type { Certificate } from "./program/tls.ts";
 import { WATCH_MS, Wrappers } from "./program/wrappers.ts";
 import { answer } from "./web/http.ts";
@@ -35,6 +36,10 @@ Usage:
 
 Options, the environment variable that sets the same, and in brackets the default and the bounds:
 ${optionsHelp()}`;
+/** A word that nobody types: the relay starts itself by it, to speak to an engine of --cluster. */
+const HELPER = "cluster-helper";
+/** A secret by which strangers could find out codes has to be beyond guessing. */
+const LEAST_SECRET = 32;
 const ORPHANED = "the npx, npm or bun that it was started with has ended, and so does the relay";
 
 async function main(args: readonly string[]): Promise<void> {
@@ -42,6 +47,7 @@ async function main(args: readonly string[]): Promise<void> {
   if (args.includes("--version")) return print(`${NAME} ${version} (Bun ${Bun.version})\n`);
   if (args[0] === "check") return runCheck(args.slice(1));
   if (args[0] === "print") return runPrint(args.slice(1));
+  if (args[0] === HELPER) return runHelper();
   const config = readConfig(args, process.env, openFileLimit() ?? undefined);
   await serve(config, givenOptions(args, process.env), doubtsAbout(process.env));
 }
@@ -54,6 +60,7 @@ async function serve(config: Config, given: Record<string, string>, doubts: read
   const tls = tlsFiles?.readCertificate(tlsCert ?? "", tlsKey ?? "") ?? null;
   const sandbox = config.sandbox === "off" ? null : await import("./lockdown/sandbox.ts");
   const adminRoom = config.admin && (await import("./program/admin.ts"));
+  const cluster = config.cluster.length === 0 ? null : await startCluster(log, config, () => drain(1));
 
   const scrubber = await Scrubber.open(tls, (line) => log.warn(line));
   const metrics = new Metrics();
@@ -66,8 +73,9 @@ async function serve(config: Config, given: Record<string, string>, doubts: read
   }
   const admin =
     config.admin && adminRoom && listen(log, config.admin, (where) => listenForOperator(where, adminRoom.startAdmin));
-  const relay = listen(log, config, () => startRelay(config, dependencies(log, metrics, memory, tls, failed)));
-  const drain = drainOnSignal(log, config, relay, admin);
+  const relay = listen(log, config, () => startRelay(config, dependencies(log, metrics, memory, tls, cluster, failed)));
+  cluster?.serve(relay.forNodes);
+  const drain = drainOnSignal(log, config, relay, admin, cluster);
   if (wrappers)
     setInterval(() => {
       if (!wrappers.isGone) return;
@@ -116,12 +124,14 @@ async function serve(config: Config, given: Record<string, string>, doubts: read
   function listenForOperator({ host, port }: Endpoint, start: typeof startAdmin): Admin {
     return start(host, port, {
       status: () => relay.status(),
+      isCutOff: () => cluster?.isCutOff ?? false,
       isCrowded: () => relay.gauges().sockets > config.highWater || memory.isShort,
       metrics() {
         const secondsLeft = tls && Math.floor((tls.expiresAt - Date.now()) / 1_000);
         const program = { version, bun: Bun.version, isLocked, droppedLines: log.dropped };
         const used = { ...resources.read(), memoryBytes: memory.usedBytes, memoryMarkBytes: memory.markBytes };
-        return metrics.write(relay.gauges(), used, program, secondsLeft);
+        const nodes = cluster?.metrics().map((row) => family(...row)) ?? [];
+        return metrics.write(relay.gauges(), used, program, secondsLeft) + nodes.join("");
       },
     });
   }
@@ -132,6 +142,7 @@ function dependencies(
   metrics: Metrics,
   memory: MemoryWatch,
   tls: Certificate | null,
+  cluster: Cluster | null,
   failed: (error: unknown) => void,
 ): Dependencies {
   const world = {
@@ -142,7 +153,11 @@ function dependencies(
     failed,
     clock: new LoopClock(),
   };
-  return tls === null ? world : { ...world, tls: { cert: tls.cert, key: tls.key } };
+  return {
+    ...world,
+    ...(tls && { tls: { cert: tls.cert, key: tls.key } }),
+    ...(cluster && { directory: cluster }),
+  };
 }
 
 /** Starts a listener, or ends the process with one line that says why not. */
@@ -160,7 +175,13 @@ function listen<Where extends { host: string; port: number }, T>(
 }
 
 /** @returns what makes the relay drain and then end with an exit code; false where it drains already */
-function drainOnSignal(log: Log, config: Config, relay: Relay, admin: Admin | null): (exitCode: number) => boolean {
+function drainOnSignal(
+  log: Log,
+  config: Config,
+  relay: Relay,
+  admin: Admin | null,
+  cluster: Cluster | null,
+): (exitCode: number) => boolean {
   const terminals = [0, 1, 2].filter((descriptor) => isatty(descriptor));
   let isDraining = false;
   function drain(exitCode: number): boolean {
@@ -169,6 +190,7 @@ function drainOnSignal(log: Log, config: Config, relay: Relay, admin: Admin | nu
     log.say("drain", `draining for up to ${config.drainMs / 1_000} s; a second signal stops at once`);
     relay
       .drain()
+      .then(() => cluster?.end())
       .then(() => admin?.stop())
       .then(
         () => end("stopped", exitCode),
@@ -189,6 +211,43 @@ function drainOnSignal(log: Log, config: Config, relay: Relay, admin: Admin | nu
     now: () => performance.now(),
   });
   return drain;
+}
+
+/** What the relay needs of a cluster before it is locked: its secrets are read, and its helpers run. */
+async function startCluster(log: Log, config: Config, ended: () => void): Promise<Cluster> {
+  const { Cluster } = await import("./cluster/cluster.ts");
+  const isBinary = Bun.main.startsWith("/$bunfs/");
+  const program = isBinary ? [process.execPath] : [process.execPath, ...process.execArgv, Bun.main];
+  const settings = {
+    engines: config.cluster,
+    secrets: config.clusterSecretFile?.readLines(LEAST_SECRET) ?? [],
+    password: config.clusterPasswordFile?.read() ?? null,
+    mayPersist: config.clusterMayPersist,
+    isLocked: config.sandbox !== "off",
+  };
+  const cluster = await Cluster.start(settings, {
+    startHelper: () =>
+      Bun.spawn({ cmd: [...program, HELPER], env: {}, stdin: "pipe", stdout: "pipe", stderr: "inherit" }),
+    warn: (line) => log.warn(line),
+    ended() {
+      log.warn("a helper of --cluster has ended: the relay drains, and has to be started again");
+      ended();
+    },
+  });
+  if (typeof cluster !== "string") return cluster;
+  log.say("failure", cluster);
+  process.exit(1);
+}
+
+async function runHelper(): Promise<void> {
+  const [{ help }, { lockDown }] = await Promise.all([import("./cluster/helper.ts"), import("./lockdown/sandbox.ts")]);
+  ignoreOthers();
+  // What ends the relay comes to all of its group. The helper ends when the relay has: it has to say so to the engine.
+  for (const name of [...SIGNALS.drain, "SIGHUP", ...SIGNALS.nothing] as const) process.on(name, () => {});
+  await help(
+    () => lockDown(process.pid, ["sockets"]),
+    () => process.exit(0),
+  );
 }
 
 async function runCheck(args: readonly string[]): Promise<void> {

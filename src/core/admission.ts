@@ -17,10 +17,16 @@
  *   new      tick: no join in its time              new      refuse: join-timeout
  *   pending  answer: yes                                     as a join with no directory; [give back]
  *   pending  answer: no                             new      refuse, as it says
+ *   pending  answer: its session is at another node away
+ *   away     answer: no                             new      refuse, as it says
+ *   away     heard, after a probe                   away     heard to that node
+ *   away     met: nobody opposite, while draining   away     refuse: restarting
+ *   away     leave, gone                            gone     left to that node
  *   pending  tick: no answer for PENDING_MS         new      withdraw, refuse: at-capacity
  *   probing  its holder is heard, or unseated                as a join, in the order in which they came
  *   seated   tick: no word for PROBE_MS of a probe  gone     unseat, [left to the other], [ended], refuse: replaced
  *   seated   tick: session idle for its time        gone     unseat, ended, refuse: session-expired
+ *   seated   lost: its session may be at another node now  gone  unseat, ended, refuse: restarting
  *   seated   leave, gone                            gone     unseat, [left to the other], [ended]
  *   others   leave, gone                            gone     [withdraw]
  *   any      drain: not one of a pair               same     refuse: restarting
@@ -31,7 +37,7 @@
  */
 import type { Outcome } from "./events.ts";
 import type { AddressTable, Limits } from "./limits.ts";
-import type { Peer, Session } from "./peer.ts";
+import type { Opposite, Peer, Session } from "./peer.ts";
 import type { ErrorName, JoinMessage } from "./protocol.ts";
 
 /** A holder that was heard so lately is there, and is not probed. */
@@ -43,11 +49,16 @@ export const PENDING_MS = 5_000;
 
 export type Seat = Pick<JoinMessage, "sessionCode" | "isInitiator">;
 
-/** `token`: 128 random bits as text, by which a seat that is taken now is proved later. `refusal` null: a yes. */
+/** What a directory says to a join: yes, no and why, or which other node has the session, by the way to it. */
+export type Answer = null | ErrorName | Opposite;
+
+/** `token`: 128 random bits as text, by which a seat that is taken now is proved later. */
 export type Event =
-  | { readonly type: "connect" | "heard" | "leave" | "gone"; readonly peer: Peer }
+  | { readonly type: "connect" | "heard" | "leave" | "gone" | "probe"; readonly peer: Peer }
   | { readonly type: "join"; readonly peer: Peer; readonly join: JoinMessage; readonly token: string }
-  | { readonly type: "answer"; readonly peer: Peer; readonly join: JoinMessage; readonly refusal: ErrorName | null }
+  | { readonly type: "answer"; readonly peer: Peer; readonly join: JoinMessage; readonly answer: Answer }
+  | { readonly type: "met"; readonly peer: Peer; readonly isMet: boolean }
+  | { readonly type: "lost"; readonly sessionCode: string }
   | { readonly type: "tick" }
   | { readonly type: "drain" };
 
@@ -55,7 +66,8 @@ export type Event =
 export type Effect =
   | { readonly do: "seat" | "unseat"; readonly peer: Peer; readonly session: Session }
   | { readonly do: "ready"; readonly session: Session; readonly waitedMs: number | null }
-  | { readonly do: "left" | "probe"; readonly peer: Peer }
+  | { readonly do: "left" | "heard"; readonly peer: Opposite }
+  | { readonly do: "probe"; readonly peer: Peer }
   | { readonly do: "refuse"; readonly peer: Peer; readonly name: ErrorName; readonly retryMs: number | null }
   | { readonly do: "ask" | "withdraw"; readonly peer: Peer; readonly join: JoinMessage }
   | { readonly do: "give back"; readonly seat: Seat }
@@ -95,11 +107,14 @@ interface Turn {
 export function step(state: State, event: Event, now: number): Effect[] {
   const turn: Turn = { state, now, effects: [] };
   if (event.type === "join") join(turn, event.peer, event.join, event.token);
-  else if (event.type === "answer") answer(turn, event.peer, event.join, event.refusal);
+  else if (event.type === "answer") answer(turn, event.peer, event.join, event.answer);
+  else if (event.type === "met") meet(turn, event.peer, event.isMet);
+  else if (event.type === "lost") lose(turn, event.sessionCode);
+  else if (event.type === "probe") ask(turn, event.peer);
   else if (event.type === "tick") tick(turn);
   else if (event.type === "drain") drain(turn);
   else if (event.type === "connect") state.peers.add(enter(turn, event.peer, "new"));
-  else if (event.type === "heard") settle(turn, event.peer);
+  else if (event.type === "heard") hear(turn, event.peer);
   else leave(turn, event.peer);
   if (event.type === "gone") state.peers.delete(event.peer);
   return turn.effects;
@@ -181,12 +196,20 @@ function takeOver(turn: Turn, session: Session, holder: Peer, peer: Peer) {
 /** Lets `peer` wait until the holder of its seat has been asked, which is done once for all who wait. */
 function probe(turn: Turn, holder: Peer, peer: Peer, join: JoinMessage) {
   enter(turn, peer, "probing").asked = join;
-  if (holder.newcomers === null) {
-    holder.newcomers = [];
-    holder.since = turn.now;
-    turn.effects.push({ do: "probe", peer: holder });
-  }
-  holder.newcomers.push(peer);
+  ask(turn, holder).push(peer);
+}
+
+function ask(turn: Turn, holder: Peer): Peer[] {
+  if (holder.newcomers !== null) return holder.newcomers;
+  holder.since = turn.now;
+  turn.effects.push({ do: "probe", peer: holder });
+  holder.newcomers = [];
+  return holder.newcomers;
+}
+
+function hear(turn: Turn, holder: Peer) {
+  if (holder.home !== null) turn.effects.push({ do: "heard", peer: holder.home });
+  settle(turn, holder);
 }
 
 /** Ends the probe of a holder, however it went. Whoever still waits for its seat joins anew, and `admit` decides. */
@@ -202,19 +225,39 @@ function settle(turn: Turn, holder: Peer) {
   }
 }
 
-function answer(turn: Turn, peer: Peer, join: JoinMessage, refusal: ErrorName | null): void {
-  if (peer.asked === join && peer.phase === "pending") {
-    enter(turn, peer, "new");
-    if (refusal === null) admit(turn, peer, join);
-    else refuse(turn, peer, refusal);
+function answer(turn: Turn, peer: Peer, join: JoinMessage, answer: Answer): void {
+  const isAsked = peer.asked === join && (peer.phase === "pending" || peer.phase === "away");
+  if (answer !== null && typeof answer !== "string") {
+    if (!isAsked) return void turn.effects.push({ do: "left", peer: answer });
+    enter(turn, peer, "away").asked = join;
+    peer.home = answer;
+    return;
   }
-  if (refusal === null && peer.phase !== "seated") turn.effects.push({ do: "give back", seat: join });
+  if (isAsked) {
+    enter(turn, peer, "new").home = null;
+    if (answer === null) admit(turn, peer, join);
+    else refuse(turn, peer, answer);
+  }
+  if (answer === null && peer.phase !== "seated") turn.effects.push({ do: "give back", seat: join });
+}
+
+/** The node that has the session of `peer` says whether somebody sits opposite. */
+function meet(turn: Turn, peer: Peer, isMet: boolean) {
+  peer.isMet = isMet;
+  if (turn.state.isDraining && !isMet) refuse(turn, peer, "restarting");
+}
+
+/** Another node may have this session by now: nobody here goes on with it. */
+function lose(turn: Turn, code: string) {
+  const session = turn.state.sessions.get(code);
+  if (session) expire(turn, session, "restarting");
 }
 
 /** Takes `peer` out, wherever it is. */
 function leave(turn: Turn, peer: Peer): void {
-  const { session, asked, phase } = peer;
+  const { session, asked, phase, home } = peer;
   if (phase === "pending" && asked) turn.effects.push({ do: "withdraw", peer, join: asked });
+  if (phase !== "gone" && home !== null) turn.effects.push({ do: "left", peer: home });
   if (phase === "probing") turn.state.addresses.failed(peer.address, turn.now);
   enter(turn, peer, "gone");
   if (session === null) return;
@@ -255,18 +298,18 @@ function evict(turn: Turn, holder: Peer, newcomers: readonly Peer[]) {
   refuse(turn, holder, "replaced", 0); // it may come back at once: nobody has proved to be it
 }
 
-function expire(turn: Turn, session: Session): void {
+function expire(turn: Turn, session: Session, name: ErrorName = "session-expired"): void {
   const peers = [session.initiator, session.joiner].filter((peer) => peer !== null);
   for (const peer of peers) unseat(turn, session, enter(turn, peer, "gone"));
-  end(turn, session, true);
+  end(turn, session, name === "session-expired");
   for (const peer of peers) settle(turn, peer);
-  for (const peer of peers) refuse(turn, peer, "session-expired");
+  for (const peer of peers) refuse(turn, peer, name);
 }
 
 /** From now on nobody is seated; whoever is not one of a pair is sent to come back. */
 function drain(turn: Turn): void {
   turn.state.isDraining = true;
-  for (const peer of turn.state.peers) if (opposite(peer) === null) refuse(turn, peer, "restarting");
+  for (const peer of turn.state.peers) if (opposite(peer) === null && !peer.isMet) refuse(turn, peer, "restarting");
 }
 
 /** How `session` has ended: the first that holds. An answer came; time ran out; a third was turned away; nobody came. */

@@ -5,14 +5,29 @@
 import type { ServerWebSocket } from "bun";
 import { type ErrorName, type JoinMessage, PEER_LEFT, PROBE } from "./protocol.ts";
 
-export type Socket = ServerWebSocket<Peer>;
+/** What is used of a socket; where there are several relays, it may be one of another node. */
+export type Socket = Pick<
+  ServerWebSocket<Peer>,
+  | "data"
+  | "readyState"
+  | "sendText"
+  | "publishText"
+  | "subscribe"
+  | "unsubscribe"
+  | "getBufferedAmount"
+  | "ping"
+  | "close"
+  | "terminate"
+>;
 
-/** Whoever sits opposite: a socket here, or, where there are several relays, a peer of another one. */
+/** Whoever sits opposite: a socket here, or, where there are several relays, a peer of another one, or that relay. */
 export interface Opposite {
   /** Passes on what `from` said. Returns false where it could not be, or where more than `mostBytes` now wait here. */
   text(text: string, from: Socket, mostBytes: number): boolean;
   /** Asks whether it is there. */
   probe(): void;
+  /** Tells it that it was heard. */
+  heard(): void;
   /** Tells it that the other seat fell free. */
   left(): void;
 }
@@ -36,11 +51,13 @@ export interface Session {
 export class Peer implements Opposite {
   /** Null from its close on. */
   socket: Socket | null = null;
+  /** Whether its socket is one of this process, and not of another node. */
+  readonly isHere: boolean = true;
   /** Where its address is counted; see AddressTable. */
   readonly address: number;
 
   // Admission's; see admission.ts.
-  phase: "new" | "pending" | "probing" | "seated" | "gone" = "new";
+  phase: "new" | "pending" | "away" | "probing" | "seated" | "gone" = "new";
   /** When its present wait began. */
   since = 0;
   heardAt = 0;
@@ -52,6 +69,9 @@ export class Peer implements Opposite {
   answers = false;
   /** What it asked for, while that is pending or its seat's holder is probed. */
   asked: JoinMessage | null = null;
+  /** The node that has its session, where that is another one; and whether somebody sits opposite there. */
+  home: Opposite | null = null;
+  isMet = false;
   /** Who waits for its seat while it is probed. */
   newcomers: Peer[] | null = null;
 
@@ -87,6 +107,8 @@ export class Peer implements Opposite {
     if (this.answers) this.socket?.sendText(PROBE);
     else this.ping();
   }
+
+  heard(): void {}
 
   left(): void {
     this.socket?.sendText(PEER_LEFT);

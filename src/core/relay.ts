@@ -3,7 +3,7 @@
  * from peer to peer: parse, check, publish. What is decided is decided elsewhere, by functions that return a value; this
  * file speaks and closes, in the order given: state first, close last. It keeps nothing of a peer beside its `Peer`.
  */
-import { type Effect, type Event, opposite, type Seat, State, step } from "./admission.ts";
+import { type Answer, type Effect, type Event, opposite, type Seat, State, step } from "./admission.ts";
 import type { Clock } from "./clock.ts";
 import type { Events, Status } from "./events.ts";
 import { AddressTable, Bucket, EXEMPT, type Limits } from "./limits.ts";
@@ -36,13 +36,15 @@ export interface Listener {
   readonly reusePort: boolean;
 }
 
-/** Who sits where, known to several relays. It answers `ask` by `answer`, if at all, in its own time. */
+/** Which node has which session, known to several relays. It answers `ask` in a later turn, if at all. */
 export interface Directory {
-  ask(join: wire.JoinMessage, answer: (refusal: wire.ErrorName | null) => void): void;
+  ask(join: wire.JoinMessage, peer: Peer, answer: (answer: Answer) => void): void;
   /** Nobody waits for the answer to a join any more. */
   withdraw(join: wire.JoinMessage): void;
   /** A yes to a join came too late, or the seat is free again. */
   giveBack(seat: Seat): void;
+  /** Is called before anything is done that a peer asks for: what this node may no longer have is given up first. */
+  watch(): void;
 }
 
 /** What a relay is given of the world around it. */
@@ -192,6 +194,7 @@ export function startRelay(config: Listener & Limits, dependencies: Dependencies
   /** Does what one frame asks for. Returns why not, where it can't be done. */
   function take(ws: Socket, data: string | Buffer): wire.ErrorName | null {
     const peer = ws.data;
+    directory?.watch();
     const now = clock.now();
     const bytes = Buffer.byteLength(data);
     heard(peer, now);
@@ -221,7 +224,8 @@ export function startRelay(config: Listener & Limits, dependencies: Dependencies
   }
 
   function relay(ws: Socket, { type, sessionCode, pairing }: wire.RelayedMessage, text: string, bytes: number) {
-    const { session } = ws.data;
+    const { session, home } = ws.data;
+    if (home !== null) return home.text(text, ws, config.maxBufferedBytes) ? null : "slow";
     if (session === null) return "not-joined";
     if (sessionCode !== session.code) return "wrong-session";
     const other = opposite(ws.data);
@@ -261,6 +265,9 @@ export function startRelay(config: Listener & Limits, dependencies: Dependencies
       case "left":
         effect.peer.left();
         break;
+      case "heard":
+        effect.peer.heard();
+        break;
       case "probe":
         effect.peer.probe();
         break;
@@ -268,7 +275,7 @@ export function startRelay(config: Listener & Limits, dependencies: Dependencies
         refuse(effect.peer, effect.name, effect.retryMs);
         break;
       case "ask":
-        directory?.ask(effect.join, (refusal) => apply({ ...effect, type: "answer", refusal }));
+        directory?.ask(effect.join, effect.peer, (answer) => apply({ ...effect, type: "answer", answer }));
         break;
       case "withdraw":
         directory?.withdraw(effect.join);
@@ -335,8 +342,8 @@ export function startRelay(config: Listener & Limits, dependencies: Dependencies
     let found = Math.abs(sockets - server.pendingWebSockets) + Math.abs(seatsHeld - seated);
     for (const { code, beganAt, initiator, joiner } of state.sessions.values()) {
       if (part !== null && Math.floor(beganAt) % CHECK_SWEEPS !== part) continue;
-      const held = Number(initiator !== null) + Number(joiner !== null);
-      if (held === 0 || held !== server.subscriberCount(code)) found++;
+      const held = [initiator, joiner].filter((peer) => peer !== null);
+      if (held.length === 0 || held.filter(({ isHere }) => isHere).length !== server.subscriberCount(code)) found++;
     }
     if (found > 0) warn("the self-check found a difference between sockets, seats, sessions and topics");
     events.differed(found);
@@ -344,16 +351,17 @@ export function startRelay(config: Listener & Limits, dependencies: Dependencies
     return found;
   }
 
-  /** What the relay holds at this moment: all 0 when the last peer has gone. */
+  /** What the relay holds at this moment: all 0 when the last peer has gone. Who is away is a socket and no more. */
   function gauges() {
-    const phases = { new: 0, pending: 0, probing: 0, seated: 0, gone: 0 };
-    for (const { phase } of state.peers) phases[phase]++;
+    const phases = { new: 0, pending: 0, away: 0, probing: 0, seated: 0, gone: 0 };
+    let sockets = 0;
+    for (const { phase, isHere } of state.peers) {
+      phases[phase]++;
+      sockets += Number(isHere);
+    }
     const { new: joining, pending, probing, seated } = phases;
-    const { sessions, peers, seats } = state;
-    return {
-      ...{ sockets: peers.size, notJoined: joining + pending, probing, seated },
-      ...{ sessions: sessions.size, seatsHeld: seats },
-    };
+    const { sessions, seats } = state;
+    return { sockets, notJoined: joining + pending, probing, seated, sessions: sessions.size, seatsHeld: seats };
   }
 
   /** Lets pairs finish for as long as --drain says and sends everyone else to come back. Resolves when all have gone. */
@@ -373,6 +381,26 @@ export function startRelay(config: Listener & Limits, dependencies: Dependencies
     await server.stop(true);
   }
 
+  /** Takes what a peer of another node says, or that it is gone (null), as if it came from a socket here. */
+  function guest(peer: Peer, text: string | null): void {
+    if (text !== null) {
+      if (peer.socket) refuse(peer, take(peer.socket, text));
+      return;
+    }
+    peer.socket = null;
+    apply({ type: "gone", peer });
+    if (state.peers.size === 0) emptied();
+  }
+
+  /** Says to a peer here what the one opposite, at another node, has said. */
+  function pass({ socket }: Peer, text: string): boolean {
+    const sent = socket?.sendText(text) ?? 1;
+    return sent > 0 || (sent < 0 && (socket?.getBufferedAmount() ?? 0) <= config.maxBufferedBytes);
+  }
+
   const subscribers = (sessionCode: string) => server.subscriberCount(sessionCode);
-  return { address: server.url.origin, port, state, gauges, status, subscribers, sweep, check, drain, stop };
+  const publish = (sessionCode: string, text: string) => server.publish(sessionCode, text);
+  const now = () => clock.now();
+  const forNodes = { apply, refuse, guest, pass, publish, now, addresses };
+  return { address: server.url.origin, port, state, forNodes, gauges, status, subscribers, sweep, check, drain, stop };
 }

@@ -236,6 +236,30 @@ export const OPTIONS = {
     default: "any",
     what: "the only origins whose pages may connect, as https://example.org or https://*.example.org; may be repeated",
   },
+  cluster: {
+    flag: "--cluster",
+    kind: "engines",
+    default: "none",
+    what: "Valkey or Redis in which several relays share who has which session, as redis://HOST:PORT; several spread the sessions",
+  },
+  clusterSecretFile: {
+    flag: "--cluster-secret-file",
+    kind: "secret-file",
+    default: "off",
+    what: "file of the secret that the relays of a cluster share; of two, one a line, both are known",
+  },
+  clusterPasswordFile: {
+    flag: "--cluster-password-file",
+    kind: "secret-file",
+    default: "off",
+    what: "file of the engines' password; the user is in the URL",
+  },
+  clusterMayPersist: {
+    flag: "--cluster-allow-persistence",
+    kind: "switch",
+    default: "off",
+    what: "take an engine that saves to disk, throws keys away, or does not tell",
+  },
 } as const satisfies OptionTable;
 
 /** What the relay takes with nobody there is 40 to 60 MB; a mark below that would keep everybody out. */
@@ -264,6 +288,8 @@ export function readConfig(args: readonly string[], env: Environment, openFiles 
   const config = readOptions(OPTIONS, args, env);
   if ((config.tlsCert === null) !== (config.tlsKey === null))
     throw new ConfigError("--tls-cert and --tls-key are given together or not at all");
+  if (config.cluster.length > 0 !== (config.clusterSecretFile !== null))
+    throw new ConfigError("--cluster and --cluster-secret-file are given together or not at all");
   if (config.maxMemoryBytes > 0 && config.maxMemoryBytes < LEAST_MEMORY_BYTES)
     throw new ConfigError(
       `--max-memory "${config.maxMemoryBytes}B" is less than the ${LEAST_MEMORY_BYTES / 1_048_576}MiB that the relay itself needs; 0B leaves it to the relay`,

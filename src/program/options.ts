@@ -4,7 +4,9 @@
  * no file.
  */
 import { parseArgs } from "node:util";
+import type { EngineUrl } from "../cluster/cluster.ts";
 import { type Cidr, parseCidr } from "../core/addresses.ts";
+import { readEngine } from "./engines.ts";
 import { type Environment, environmentName, sortEnvironment } from "./environment.ts";
 import { ConfigError } from "./failure.ts";
 import { type NamedOrigin, NoOrigin, readOrigin } from "./origins.ts";
@@ -23,6 +25,7 @@ const KINDS = {
   cidrs: "an address or a range such as 10.0.0.0/8, or none",
   origins: "",
   list: "a text, or none",
+  engines: "redis://HOST:PORT, rediss://HOST:PORT or unix:///PATH without a password, or none",
   count: { "": 1 },
   ms: { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 },
   bytes: { B: 1, KiB: 1_024, MiB: 1_048_576 },
@@ -63,6 +66,7 @@ interface Values {
   cidrs: readonly Cidr[];
   origins: readonly NamedOrigin[];
   list: readonly string[];
+  engines: readonly EngineUrl[];
   count: number;
   ms: number;
   bytes: number;
@@ -152,7 +156,7 @@ function readFlags(table: OptionTable, args: readonly string[]): Map<string, str
 /** What stands between the values of an option that may be repeated; null for one that may not. */
 function separator({ kind }: Option): string | null {
   if (kind === "list") return "\n"; // a text may hold commas
-  return kind === "cidrs" || kind === "origins" ? "," : null;
+  return kind === "cidrs" || kind === "origins" || kind === "engines" ? "," : null;
 }
 
 function isNumber(option: Option): option is NumberOption {
@@ -198,6 +202,10 @@ function readOther(name: string, text: string, { kind }: OtherOption): unknown {
     }
     case "origins":
       return text === "any" ? [] : readOrigins(name, itemsOf(text));
+    case "engines": {
+      const engines = text === "none" ? [] : itemsOf(text).map(readEngine);
+      return engines.includes(null) ? undefined : engines;
+    }
     case "list":
       return text === "none" ? [] : text.split("\n");
   }

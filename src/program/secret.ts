@@ -23,13 +23,32 @@ export class SecretFile {
    * @throws ConfigError where it can't be read, is empty, too long, or more than a line of text
    */
   read(): string {
+    const text = this.#text();
+    if (!isLine(text)) throw this.#unfit("is not one line of text");
+    return text;
+  }
+
+  /**
+   * @param least how many characters a secret has: one that strangers see signatures by can be guessed where it is short
+   * @returns its secrets, at least one, one a line
+   * @throws ConfigError where it can't be read, is empty, too long, or has a line that is no such secret
+   */
+  readLines(least: number): string[] {
+    const lines = this.#text().split(/\r?\n/);
+    if (!lines.every((line) => isLine(line) && line.trim() === line))
+      throw this.#unfit("is not one secret a line, without white space around it");
+    if (lines.some(({ length }) => length < least))
+      throw this.#unfit(`has a secret of less than ${least} characters, which can be guessed`);
+    return lines;
+  }
+
+  #text(): string {
     const buffer = Buffer.alloc(LARGEST_BYTES + 1);
     const bytes = this.#fill(buffer);
     if (bytes > LARGEST_BYTES) throw this.#unfit(`holds more than ${LARGEST_BYTES} bytes`);
     const text = buffer.toString("utf8", 0, bytes).replace(/\r?\n$/, "");
     buffer.fill(0);
     if (text === "") throw this.#unfit("is empty");
-    if (/[\p{Cc}\ufffd]/u.test(text)) throw this.#unfit("is not one line of text");
     return text;
   }
 
@@ -49,6 +68,10 @@ export class SecretFile {
       throw this.#unfit(`can't be read: ${whyNot(failure)}`);
     }
   }
+}
+
+function isLine(text: string): boolean {
+  return /^[^\p{Cc}\ufffd]+$/u.test(text);
 }
 
 /** Reads until the buffer is full or nothing more comes; a pipe gives less at a time. */
