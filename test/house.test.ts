@@ -33,10 +33,14 @@ const LINES_OF_A_FILE = 400;
 /** Rooms that hold names, tables or one part of another room, and the files of tests that try them with it. */
 const TRIED_ELSEWHERE: Record<string, string> = {
   "cluster/bridge": "cluster/simulation",
+  "cluster/cluster": "long/cluster-contract",
   "cluster/directory": "cluster/simulation",
+  "cluster/driver": "long/cluster-contract",
+  "cluster/engine": "long/cluster-faults",
   "cluster/joins": "cluster/simulation",
   "cluster/lease": "cluster/simulation",
   "cluster/node": "cluster/simulation",
+  "cluster/pipe": "cluster/helper",
   "cluster/times": "cluster/simulation",
   "cluster/traffic": "cluster/simulation",
   "core/clock": "contract/suite/bystanders",

@@ -10,8 +10,10 @@ import { type EngineConfig, line, linesOf, type Order, type Report } from "./pip
 export async function help(lock: () => string | null, exit: () => never): Promise<never> {
   const writer = Bun.stdout.writer();
   const tell = (report: Report) => {
-    writer.write(line(report));
-    writer.flush();
+    try {
+      writer.write(line(report));
+      writer.flush();
+    } catch {} // the relay is gone; that its pipe has ended is noticed below
   };
   const lines = linesOf(Bun.stdin.stream());
   const first = await lines.next();

@@ -5,15 +5,16 @@
  *   whisper:epoch         RUN|SINCE|LAYOUT: which run of which engine this is, as the first node found it, since when
  *                         claims count there, and among how many engines sessions are spread
  *   whisper:node:NODE     INCARNATION: there while the node's lease lasts. With it, all claims of the node end at once
- *   whisper:at:NAME       NODE|INCARNATION|FENCE: which node has the session of this name, by which of its claims
+ *   whisper:at:NAME       NODE|INCARNATION|FENCE|SINCE: which node has the session of this name, by which of its claims,
+ *                         and under which epoch it last said so
  *   whisper:to:NODE       a channel: what other nodes say to it
  *
  * What was asked over a connection that has broken may still be done later. So each claim of an incarnation has a higher
  * number than those before, and what has a lower one, or is of an older incarnation, changes nothing.
  *
  * A claim counts while its node has its lease under the same incarnation. After an engine has begun anew, empty or
- * behind, nobody can claim what is not known there for as long as a lease may still last that it knows nothing of;
- * meanwhile the nodes that are there claim again what they have.
+ * behind, nobody can claim anything for as long as a lease may still last that it knows nothing of; meanwhile the nodes
+ * that are there say again what they have. What nobody has said again by then counts no more.
  */
 import { EPOCH_MS, LEASE_MS, RECORD_MS } from "./times.ts";
 
@@ -64,7 +65,10 @@ local function lives(owner, incarnation)
   return redis.call('GET', '${PREFIX}node:' .. owner) == incarnation
 end
 local function write(key, fence)
-  redis.call('SET', key, me .. fence, 'PX', ${RECORD_MS})
+  redis.call('SET', key, me .. fence .. '|' .. since, 'PX', ${RECORD_MS})
+end
+local function read(key)
+  return string.match(redis.call('GET', key) or '', '^([^|]*)|([^|]*)|([^|]*)|(.*)$')
 end
 
 if op == 'hello' then
@@ -85,7 +89,10 @@ end
 if op == 'release' then
   local each = #KEYS / (#ARGV - 4)
   for i, key in ipairs(KEYS) do
-    if redis.call('GET', key) == me .. ARGV[5 + math.floor((i - 1) / each)] then redis.call('DEL', key) end
+    local owner, incarnation, fence = read(key)
+    if owner == node and incarnation == inc and fence == ARGV[5 + math.floor((i - 1) / each)] then
+      redis.call('DEL', key)
+    end
   end
   return { 'released' }
 end
@@ -97,18 +104,18 @@ end
 
 if id ~= ARGV[5] or not lives(node, inc) then return { 'stale' } end
 
+local isEarly = now < since + ${LEASE_MS}
+
 if op == 'claim' then
-  local isMine = false
   for i, key in ipairs(KEYS) do
-    local owner, incarnation, fence = string.match(redis.call('GET', key) or '', '^([^|]*)|([^|]*)|(.*)$')
+    local owner, incarnation, fence, of = read(key)
     if owner == node and incarnation == inc then
       if tonumber(fence) > tonumber(ARGV[6]) then return { 'old' } end
-      isMine = true
-    elseif owner and lives(owner, incarnation) then
+    elseif owner and lives(owner, incarnation) and (isEarly or of == since) then
       return { 'owner', owner, fence, i - 1 }
     end
   end
-  if not isMine and now < since + ${LEASE_MS} then return { 'wait' } end
+  if isEarly then return { 'wait' } end
   for _, key in ipairs(KEYS) do write(key, ARGV[6]) end
   return { 'mine' }
 end
@@ -117,8 +124,8 @@ if op == 'keep' then
   local reply, each = { 'kept' }, #KEYS / (#ARGV - 5)
   for i, key in ipairs(KEYS) do
     local at = math.floor((i - 1) / each)
-    local owner, incarnation, fence = string.match(redis.call('GET', key) or '', '^([^|]*)|([^|]*)|(.*)$')
-    if owner and owner ~= node and lives(owner, incarnation) then
+    local owner, incarnation, fence, of = read(key)
+    if owner and owner ~= node and lives(owner, incarnation) and of == since then
       reply[#reply + 1] = at
     elseif owner ~= node or incarnation ~= inc or tonumber(fence) <= tonumber(ARGV[6 + at]) then
       write(key, ARGV[6 + at])

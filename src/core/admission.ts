@@ -258,7 +258,7 @@ function leave(turn: Turn, peer: Peer): void {
   const { session, asked, phase, home } = peer;
   if (phase === "pending" && asked) turn.effects.push({ do: "withdraw", peer, join: asked });
   if (phase !== "gone" && home !== null) turn.effects.push({ do: "left", peer: home });
-  if (phase === "probing") turn.state.addresses.failed(peer.address, turn.now);
+  if (phase === "probing" || phase === "pending") turn.state.addresses.failed(peer.address, turn.now);
   enter(turn, peer, "gone");
   if (session === null) return;
   const other = opposite(peer);

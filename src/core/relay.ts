@@ -123,11 +123,9 @@ export function startRelay(config: Listener & Limits, dependencies: Dependencies
       ping: ({ data: peer }) => refuse(peer, control(peer, false)),
       pong: ({ data: peer }) => refuse(peer, control(peer, peer.pongsDue > 0)),
       close({ data: peer }, code) {
-        peer.socket = null;
         events.closed(peer.closedFor, code);
         addresses.exit(peer.address);
-        apply({ type: "gone", peer });
-        if (state.peers.size === 0) emptied();
+        part(peer);
       },
       error(error, ws) {
         failed(error);
@@ -353,15 +351,15 @@ export function startRelay(config: Listener & Limits, dependencies: Dependencies
 
   /** What the relay holds at this moment: all 0 when the last peer has gone. Who is away is a socket and no more. */
   function gauges() {
-    const phases = { new: 0, pending: 0, away: 0, probing: 0, seated: 0, gone: 0 };
-    let sockets = 0;
+    const is = { new: 0, pending: 0, away: 0, probing: 0, seated: 0, gone: 0, here: 0 };
     for (const { phase, isHere } of state.peers) {
-      phases[phase]++;
-      sockets += Number(isHere);
+      is[phase]++;
+      is.here += Number(isHere);
     }
-    const { new: joining, pending, probing, seated } = phases;
-    const { sessions, seats } = state;
-    return { sockets, notJoined: joining + pending, probing, seated, sessions: sessions.size, seatsHeld: seats };
+    return {
+      ...{ sockets: is.here, notJoined: is.new + is.pending, probing: is.probing, seated: is.seated },
+      ...{ sessions: state.sessions.size, seatsHeld: state.seats },
+    };
   }
 
   /** Lets pairs finish for as long as --drain says and sends everyone else to come back. Resolves when all have gone. */
@@ -381,26 +379,22 @@ export function startRelay(config: Listener & Limits, dependencies: Dependencies
     await server.stop(true);
   }
 
-  /** Takes what a peer of another node says, or that it is gone (null), as if it came from a socket here. */
-  function guest(peer: Peer, text: string | null): void {
-    if (text !== null) {
-      if (peer.socket) refuse(peer, take(peer.socket, text));
-      return;
-    }
+  /** A socket is gone. */
+  function part(peer: Peer): void {
     peer.socket = null;
     apply({ type: "gone", peer });
     if (state.peers.size === 0) emptied();
   }
 
-  /** Says to a peer here what the one opposite, at another node, has said. */
-  function pass({ socket }: Peer, text: string): boolean {
-    const sent = socket?.sendText(text) ?? 1;
-    return sent > 0 || (sent < 0 && (socket?.getBufferedAmount() ?? 0) <= config.maxBufferedBytes);
+  /** Takes what a peer of another node says, or that it is gone (null), as if it came from a socket here. */
+  function guest(peer: Peer, text: string | null): void {
+    if (text === null) part(peer);
+    else if (peer.socket) refuse(peer, take(peer.socket, text));
   }
 
   const subscribers = (sessionCode: string) => server.subscriberCount(sessionCode);
   const publish = (sessionCode: string, text: string) => server.publish(sessionCode, text);
-  const now = () => clock.now();
-  const forNodes = { apply, refuse, guest, pass, publish, now, addresses };
+  const pass = (peer: Peer, text: string) => peer.passed(text, config.maxBufferedBytes);
+  const forNodes = { apply, refuse, guest, pass, publish, now: () => clock.now(), addresses };
   return { address: server.url.origin, port, state, forNodes, gauges, status, subscribers, sweep, check, drain, stop };
 }

@@ -15,13 +15,28 @@ const VARIANT = process.env["CLUSTER_VARIANT"] === "source" ? "source" : "binary
 const engine = await EngineProcess.start();
 afterAll(() => engine[Symbol.asyncDispose]());
 
+/** What each node counts for itself: with these, peers all come to one. */
+const BY_NODE = /^--(max-|failed-join|connect-|exempt=|reuse-port)/;
+
 describe.each([2, 3])("%d nodes", (count) => {
-  const start: Start = async (...args) => asOne(await startNodes(count, VARIANT, args, engine));
+  const start: Start = async (...args) => {
+    const isShared = args.includes("--reuse-port") || args.some((arg) => arg.startsWith("--port="));
+    if (isShared) return startAlone(...args);
+    const isPinned = args.some((arg) => BY_NODE.test(arg) && arg !== "--exempt=none");
+    return asOne(await startNodes(count, VARIANT, args, engine), isPinned);
+  };
+  /** One node of a cluster, without a door before it. */
+  const startAlone: Start = async (...args) => {
+    const cluster = await startNodes(1, VARIANT, args, engine);
+    const [relay] = cluster.nodes;
+    if (!relay) throw new Error("no node");
+    return { ...relay, [Symbol.asyncDispose]: () => cluster[Symbol.asyncDispose]() };
+  };
 
   wire(start);
   additions(start);
   seats(start);
   quotas(start);
-  bystanders(start);
-  drain(start);
+  bystanders(start, startAlone);
+  drain(start, startAlone);
 });

@@ -38,7 +38,7 @@ export class ModelEngine {
     const me = `${node}|${inc}|`;
     const lives = (owner: string, incarnation: string) => this.get(`node:${owner}`, now) === incarnation;
     const ownerOf = (name: string) => this.get(`at:${name}`, now)?.split("|") ?? [];
-    const write = (name: string, fence: string) => this.#set(`at:${name}`, me + fence, RECORD_MS, now);
+    const write = (name: string, fence: string) => this.#set(`at:${name}`, `${me}${fence}|${since}`, RECORD_MS, now);
 
     if (op === "hello") {
       const [knownEpoch, isFirst, newLayout, upMs] = rest;
@@ -56,7 +56,9 @@ export class ModelEngine {
     if (op === "release") {
       const each = names.length / rest.length;
       names.forEach((name, i) => {
-        if (this.get(`at:${name}`, now) === me + rest[Math.floor(i / each)]) this.entries.delete(`at:${name}`);
+        const [owner, incarnation, fence] = ownerOf(name);
+        if (owner === node && incarnation === inc && fence === rest[Math.floor(i / each)])
+          this.entries.delete(`at:${name}`);
       });
       return ["released"];
     }
@@ -65,16 +67,16 @@ export class ModelEngine {
       return ["bye"];
     }
     if (id !== rest[0] || !lives(node, inc)) return ["stale"];
+    const isEarly = now < Number(since) + LEASE_MS;
     if (op === "claim") {
-      let isMine = false;
       for (const [i, name] of names.entries()) {
-        const [owner, incarnation = "", fence = ""] = ownerOf(name);
+        const [owner, incarnation = "", fence = "", of] = ownerOf(name);
         if (owner === node && incarnation === inc) {
           if (Number(fence) > Number(rest[1])) return ["old"];
-          isMine = true;
-        } else if (owner !== undefined && lives(owner, incarnation)) return ["owner", owner, fence, i];
+        } else if (owner !== undefined && lives(owner, incarnation) && (isEarly || of === since))
+          return ["owner", owner, fence, i];
       }
-      if (!isMine && now < Number(since) + LEASE_MS) return ["wait"];
+      if (isEarly) return ["wait"];
       for (const name of names) write(name, rest[1] ?? "");
       return ["mine"];
     }
@@ -83,8 +85,8 @@ export class ModelEngine {
     const lost: number[] = [];
     names.forEach((name, i) => {
       const at = Math.floor(i / each);
-      const [owner, incarnation = "", fence] = ownerOf(name);
-      if (owner !== undefined && owner !== node && lives(owner, incarnation)) lost.push(at);
+      const [owner, incarnation = "", fence, of] = ownerOf(name);
+      if (owner !== undefined && owner !== node && lives(owner, incarnation) && of === since) lost.push(at);
       else if (owner !== node || incarnation !== inc || Number(fence) <= Number(fences[at]))
         write(name, fences[at] ?? "");
     });

@@ -43,12 +43,15 @@ export async function startNodes(
   };
 }
 
-/** The nodes as if they were one relay. */
-export async function asOne(cluster: Nodes): Promise<RunningRelay> {
+/**
+ * The nodes as if they were one relay.
+ * @param isPinned whether all peers come to the first
+ */
+export async function asOne(cluster: Nodes, isPinned = false): Promise<RunningRelay> {
   const { nodes } = cluster;
   const [first] = nodes;
   if (!first) throw new Error("no nodes");
-  const pick = (): RunningRelay => nodes[Math.floor(Math.random() * nodes.length)] ?? first;
+  const pick = (): RunningRelay => nodes[isPinned ? 0 : Math.floor(Math.random() * nodes.length)] ?? first;
   const door = openDoor(() => pick().port);
   const { port } = door;
   async function ended(): Promise<Outcome> {

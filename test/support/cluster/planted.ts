@@ -51,7 +51,10 @@ export const PLANTED: [fault: string, found: string, plant: () => Plant & Partia
         if (reply?.[0] !== "wait") return reply;
         const [, node, incarnation, , , fence] = given;
         for (const name of names)
-          engine.entries.set(`at:${name}`, { value: `${node}|${incarnation}|${fence}`, until: now + 60_000 });
+          engine.entries.set(`at:${name}`, {
+            value: `${node}|${incarnation}|${fence}|${engine.entries.get("epoch")?.value.split("|")[1]}`,
+            until: now + 60_000,
+          });
         return ["mine"];
       }),
   ],
