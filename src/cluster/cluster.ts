@@ -195,7 +195,7 @@ function helperConfig(
   { password, mayPersist, isLocked }: ClusterConfig,
   { host, port, path, isTls, user, database }: EngineUrl,
   addresses: readonly string[],
-): Omit<EngineConfig, "channel"> {
+): Omit<EngineConfig, "node" | "atMs"> {
   return {
     ...{ addresses, port, isSocket: path !== null, tlsName: isTls ? host : null },
     ...{ user, password, database, mayPersist, isLocked },

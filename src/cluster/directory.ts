@@ -12,7 +12,7 @@ import { ask, giveBack, refused, refuseLate, seekAgain, withdraw } from "./joins
 import { down, holdsLease, lose, renew, up } from "./lease.ts";
 import type { Effect, Event, Node, Turn } from "./node.ts";
 import { RENEW_MS } from "./times.ts";
-import { callRoll, compare, cut, cutAll, receive, resume, send, tidy } from "./traffic.ts";
+import { callRoll, compare, cut, cutAll, part, receive, resume, send, tidy } from "./traffic.ts";
 
 /**
  * @param now ms of a clock that goes on while this process stands still
@@ -56,6 +56,9 @@ function handle(turn: Turn, event: Event): void {
       break;
     case "roll":
       compare(turn, event.from, event.roll);
+      break;
+    case "bye":
+      part(turn, event.from);
       break;
     case "nope":
       refused(turn, event.link);

@@ -7,6 +7,7 @@
  *   n LINK                                  there is no such session here. It is not sealed: who could forge it could
  *                                           as well have lost the question
  *   r FROM SEALED                           a roll
+ *   b FROM                                  to all: that node has ended, as its helper says
  */
 import { Bridge, type Host, type Transport } from "./bridge.ts";
 import type { Link, Packet } from "./links.ts";
@@ -59,7 +60,7 @@ export class Driver {
   /** Nothing is written to a helper that reads nothing. */
   #isStuck = false;
 
-  constructor(helper: Helper, config: Omit<EngineConfig, "channel">, around: Surroundings) {
+  constructor(helper: Helper, config: Omit<EngineConfig, "node" | "atMs">, around: Surroundings) {
     this.#around = around;
     this.#helper = helper;
     this.node = new Node(newId(), newId, sharedMs());
@@ -67,7 +68,7 @@ export class Driver {
     this.first = new Promise((resolve) => {
       this.#firstSeen = resolve;
     });
-    this.#write({ ...config, channel: channelOf(this.node.id) });
+    this.#write({ ...config, node: this.node.id, atMs: sharedMs() });
     void this.#listen();
     setInterval(() => this.#tick(), TICK_MS);
   }
@@ -190,6 +191,7 @@ export class Driver {
   #read(letter: string): void {
     const [kind, first = "", ...rest] = letter.split(" ");
     if (kind === "n") this.bridge.happen({ type: "nope", link: first });
+    else if (kind === "b") this.bridge.happen({ type: "bye", from: first });
     else if (kind === "p") this.#readPacket(first, Number(rest[0]), rest[1] ?? "");
     else if (kind === "o") this.#readOpen(first, Number(rest[0]), rest.slice(1));
     else if (kind === "r") {

@@ -4,7 +4,7 @@
  */
 import { type EngineConfig, type Order, type Report, sharedMs } from "./pipe.ts";
 import { Decoder, EngineError, encode, Push, type Value } from "./resp.ts";
-import { SCRIPT } from "./script.ts";
+import { ALL, channelOf, SCRIPT } from "./script.ts";
 import { FRESH_MS } from "./times.ts";
 
 /** An engine that does not answer, or a machine that does not, for so long is left. */
@@ -125,6 +125,7 @@ export class Engine {
   async bye(): Promise<void> {
     const connection = this.#connection;
     if (!connection || this.#hello.length === 0) return;
+    connection.say(["PUBLISH", ALL, `b ${this.#config.node}`]);
     const said = connection.asked(["EVALSHA", this.#sha, "0", "bye", ...this.#hello.slice(1)]);
     await Promise.race([said, Bun.sleep(FRESH_MS)]);
   }
@@ -228,7 +229,7 @@ export class Engine {
 
   /** Says who we are and looks at what it is. @returns null where it can be used */
   async #greet(connection: Connection): Promise<Failure | null> {
-    const { user, password, database, channel, mayPersist } = this.#config;
+    const { user, password, database, node, mayPersist } = this.#config;
     const auth = password === null ? [] : ["AUTH", user ?? "default", password];
     const hello = await connection.asked(["HELLO", "3", ...auth]);
     if (hello instanceof EngineError) return { stage: "greet", why: hello.word };
@@ -247,12 +248,11 @@ export class Engine {
     const sha = await connection.asked(["SCRIPT", "LOAD", SCRIPT]);
     if (typeof sha !== "string") return { stage: "greet", why: "it takes no script" };
     this.#sha = sha;
-    connection.say(["SUBSCRIBE", channel]); // where it may, that comes as a push
+    connection.say(["SUBSCRIBE", channelOf(node), ALL]); // where it may, that comes as a push
     const pong = await connection.asked(["PING"]);
     if (pong !== "PONG") return { stage: "greet", why: pong instanceof EngineError ? pong.word : "no PONG to a PING" };
-    const run = `${fact("run_id")}.${fact("master_replid")}`;
     const wasReplica = !/^0*$/.test(fact("master_replid2")); // and has not been what it is since it was started
-    this.#tell(["up", run, wasReplica ? 0 : Number(fact("uptime_in_seconds")) * 1_000]);
+    this.#tell(["up", fact("run_id"), wasReplica ? 0 : Number(fact("uptime_in_seconds")) * 1_000]);
     return null;
   }
 

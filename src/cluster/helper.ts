@@ -4,7 +4,7 @@
  * on sealed bytes and names that say nothing, and ends when the relay does. Owns its loop.
  */
 import { Engine } from "./engine.ts";
-import { type EngineConfig, line, linesOf, type Order, type Report } from "./pipe.ts";
+import { agreeOn, type EngineConfig, line, linesOf, type Order, type Report } from "./pipe.ts";
 
 /** @param lock locks this process and says what kept it from it, or null; `exit` ends it */
 export async function help(lock: () => string | null, exit: () => never): Promise<never> {
@@ -19,6 +19,7 @@ export async function help(lock: () => string | null, exit: () => never): Promis
   const first = await lines.next();
   if (first.done) exit();
   const config = JSON.parse(first.value) as EngineConfig;
+  agreeOn(config.atMs);
   const engine = new Engine(config, tell);
   if (config.isLocked) tell(["locked", lock()]);
   void engine.run();

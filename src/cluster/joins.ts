@@ -6,13 +6,14 @@
  *   ask: another                   claim. mine: yes; owner: a link to it; else, or after ASK_MS: no
  *   taken                          away
  *   nope, or its link is cut       it asks again, TRIES times
+ *   not taken for OPEN_MS          the same; left
  *   withdraw                       left, where a link is there
  *   give back: the last seat       release
  */
 import { Link } from "./links.ts";
 import { type Ask, call, engineMs, type Turn, type Waiting } from "./node.ts";
 import type { Claim } from "./script.ts";
-import { ASK_MS, FRESH_MS } from "./times.ts";
+import { ASK_MS, FRESH_MS, OPEN_MS } from "./times.ts";
 import { drop, send } from "./traffic.ts";
 
 /** A session may have ended while a join was on its way to it. */
@@ -132,8 +133,10 @@ export function refuseLate(turn: Turn): void {
     for (const each of waiting) if (now >= each.until) refuse(turn, each);
   }
   for (const [link, waiting] of node.opening) {
-    if (now < waiting.until) continue;
+    const isLate = now >= waiting.until;
+    if (!isLate && now - link.at < OPEN_MS) continue;
     abandon(turn, link);
-    refuse(turn, waiting);
+    if (isLate) refuse(turn, waiting);
+    else node.returned.push(waiting);
   }
 }

@@ -22,6 +22,7 @@ export type Event =
   | { readonly type: "packet"; readonly from: string; readonly packet: Packet; readonly code: string | null }
   | { readonly type: "roll"; readonly from: string; readonly roll: Roll }
   | { readonly type: "nope"; readonly link: string }
+  | { readonly type: "bye"; readonly from: string }
   | { readonly type: "send"; readonly link: Link; readonly kind: Kind; readonly text: string };
 
 export type Effect =

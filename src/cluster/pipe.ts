@@ -4,8 +4,18 @@
  */
 import type { Reply } from "./script.ts";
 
-/** The same moment has the same number in all processes that were started together; it goes on while one stands still. */
-export const sharedMs = (): number => performance.timeOrigin + performance.now();
+/** Processes that are started together are within so much of each other, unless the machine's clock was set between. */
+const TOGETHER_MS = 2_000;
+let offMs = 0;
+
+/** The same moment has the same number in relay and helper; it goes on while one of them stands still. */
+export const sharedMs = (): number => performance.timeOrigin + performance.now() - offMs;
+
+/** @param theirs what the other has for this moment */
+export function agreeOn(theirs: number): void {
+  const off = sharedMs() - theirs;
+  if (Math.abs(off) > TOGETHER_MS) offMs = off;
+}
 
 /** Where an engine is, and how it is spoken to; the first line to a helper. */
 export interface EngineConfig {
@@ -18,8 +28,11 @@ export interface EngineConfig {
   readonly user: string | null;
   readonly password: string | null;
   readonly database: number;
-  readonly channel: string;
+  /** The node's id, which its channel is named after. */
+  readonly node: string;
   readonly mayPersist: boolean;
+  /** When this was written. */
+  readonly atMs: number;
   readonly isLocked: boolean;
 }
 

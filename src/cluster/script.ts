@@ -2,8 +2,9 @@
  * What the engine does in one step: the script, and what nodes ask of it. Owns the names of all keys. Nobody but this
  * script writes them, and each has a time to live.
  *
- *   whisper:epoch         RUN|SINCE|LAYOUT: which run of which engine this is, as the first node found it, since when
- *                         claims count there, and among how many engines sessions are spread
+ *   whisper:epoch         NUMBER|RUN|SINCE|LAYOUT: which run of which engine this is, as the first node found it, since when
+ *                         claims count there, and among how many engines sessions are spread. Each has a higher number
+ *                         than any that a node knows of: an engine that is older than its nodes is found out by that
  *   whisper:node:NODE     INCARNATION: there while the node's lease lasts. With it, all claims of the node end at once
  *   whisper:at:NAME       NODE|INCARNATION|FENCE|SINCE: which node has the session of this name, by which of its claims,
  *                         and under which epoch it last said so
@@ -21,6 +22,8 @@ import { EPOCH_MS, LEASE_MS, RECORD_MS } from "./times.ts";
 const PREFIX = "whisper:";
 /** The channel of a node. */
 export const channelOf = (node: string): string => `${PREFIX}to:${node}`;
+/** That of all. */
+export const ALL = channelOf("all");
 /** The key of a session's claim. */
 export const keyOf = (name: string): string => `${PREFIX}at:${name}`;
 
@@ -57,32 +60,42 @@ local op, node, inc, run = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local epoch = redis.call('GET', '${PREFIX}epoch')
-local known, since, layout = string.match(epoch or '', '^([^|]*)|(%d+)|([^|]*)$')
-local id = known and (known .. '|' .. since) or ''
+local number, known, since, layout = string.match(epoch or '', '^(%d+)|([^|]*)|(%d+)|([^|]*)$')
+local id = known and table.concat({ number, known, since }, '|') or ''
 local me = node .. '|' .. inc .. '|'
 
 local function lives(owner, incarnation)
   return redis.call('GET', '${PREFIX}node:' .. owner) == incarnation
 end
+-- What is there already needs no memory, of which there may be none.
+local function put(key, value, ms)
+  if redis.call('GET', key) == value then
+    redis.call('PEXPIRE', key, ms)
+  else
+    redis.call('SET', key, value, 'PX', ms)
+  end
+end
 local function write(key, fence)
-  redis.call('SET', key, me .. fence .. '|' .. since, 'PX', ${RECORD_MS})
+  put(key, me .. fence .. '|' .. since, ${RECORD_MS})
 end
 local function read(key)
   return string.match(redis.call('GET', key) or '', '^([^|]*)|([^|]*)|([^|]*)|(.*)$')
 end
 
 if op == 'hello' then
-  if known ~= run then
-    since = string.format('%.0f', (epoch or ARGV[5] ~= '') and now or now - ARGV[8])
-    layout, id = ARGV[7], run .. '|' .. since
+  local theirs = tonumber(string.match(ARGV[5], '^%d+') or 0)
+  local ours = tonumber(number or 0)
+  if known ~= run or theirs > ours then
+    since = string.format('%.0f', (epoch or theirs > 0) and now or now - ARGV[8])
+    layout, id = ARGV[7], table.concat({ math.max(ours, theirs) + 1, run, since }, '|')
   elseif layout ~= ARGV[7] then
     return { 'layout' }
   end
-  redis.call('SET', '${PREFIX}epoch', id .. '|' .. layout, 'PX', ${EPOCH_MS})
+  put('${PREFIX}epoch', id .. '|' .. layout, ${EPOCH_MS})
   local held = redis.call('GET', '${PREFIX}node:' .. node)
   if held and tonumber(held) > tonumber(inc) then return { 'lapsed' } end
   if ARGV[6] == '0' and ARGV[5] == id and held ~= inc then return { 'lapsed' } end
-  redis.call('SET', '${PREFIX}node:' .. node, inc, 'PX', ${LEASE_MS})
+  put('${PREFIX}node:' .. node, inc, ${LEASE_MS})
   return { 'ok', string.format('%.0f', now), id }
 end
 

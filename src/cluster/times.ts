@@ -1,7 +1,7 @@
 /** How long everything lasts between nodes and engine: each time once, in ms, with its reason. Owns nothing else. */
 
 /** A node holds its sessions for so long after its last word to the engine: none is kept from others for longer. */
-export const LEASE_MS = 8_000;
+export const LEASE_MS = 7_000;
 /** So much earlier a node believes it: its clock and the engine's may go at different speeds. */
 const MARGIN_MS = 500;
 export const SAFE_MS = LEASE_MS - MARGIN_MS;
@@ -11,6 +11,8 @@ export const RENEW_MS = 2_000;
 export const FRESH_MS = 2_000;
 /** So long a join waits for the engine and for the node that it names; less than the core waits for the directory. */
 export const ASK_MS = 3_000;
+/** The node that it names has so long to take it; then the engine is asked again, since that node may be gone. */
+export const OPEN_MS = 1_000;
 /** A node that has said nothing for so long is gone: two of its words may be lost. */
 export const DEAD_MS = 3 * RENEW_MS;
 /** A claim in the engine ends by itself after so long, and is renewed so often. */

@@ -85,6 +85,15 @@ export function cutAll(turn: Turn): void {
   }
 }
 
+/** The node at the other end has gone. */
+export function part(turn: Turn, other: string): void {
+  for (const link of turn.node.links.values()) {
+    if (link.other !== other) continue;
+    drop(turn, link);
+    if (link.endedAt === null) tell(turn, link);
+  }
+}
+
 /** It is forgotten; its id is not, for a while. */
 export function drop({ node, now }: Turn, link: Link): void {
   node.links.delete(link.id);

@@ -49,7 +49,7 @@ export class EngineProcess implements AsyncDisposable {
   async begin(): Promise<void> {
     const { before = [], args = [] } = this.#options;
     const own = ["--port", "0", "--unixsocket", this.path, "--dir", this.#folder.path];
-    const keepsNothing = ["--save", "", "--appendonly", "no"];
+    const keepsNothing = ["--save", "", "--appendonly", "no", "--enable-debug-command", "yes"];
     this.#launched = await launch([...before, "redis-server", ...own, ...keepsNothing, ...args], READY);
   }
 
@@ -58,7 +58,7 @@ export class EngineProcess implements AsyncDisposable {
     const info = await this.ask("INFO");
     const fact = (name: string) => new RegExp(`^${name}:(.*?)\r?$`, "m").exec(info)?.[1];
     const since = Date.now() - LONG_AGO_MS;
-    const epoch = `${fact("run_id")}.${fact("master_replid")}|${since}|${this.#options.layout ?? "1/1"}`;
+    const epoch = `1|${fact("run_id")}|${since}|${this.#options.layout ?? "1/1"}`;
     await this.ask("SET", "whisper:epoch", epoch);
   }
 

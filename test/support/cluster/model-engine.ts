@@ -33,25 +33,28 @@ export class ModelEngine {
   /** A call of the script, with the arguments that `argumentsOf` makes. */
   call(names: readonly string[], [op, node = "", inc = "", run, ...rest]: readonly string[], now: number): Reply {
     const epoch = this.get("epoch", now);
-    let [known, since = "0", layout] = epoch?.split("|") ?? [];
-    let id = epoch === null ? "" : `${known}|${since}`;
+    const [number = "0", known, since, layout] = epoch?.split("|") ?? [];
+    const id = epoch === null ? "" : `${number}|${known}|${since}`;
     const me = `${node}|${inc}|`;
     const lives = (owner: string, incarnation: string) => this.get(`node:${owner}`, now) === incarnation;
     const ownerOf = (name: string) => this.get(`at:${name}`, now)?.split("|") ?? [];
     const write = (name: string, fence: string) => this.#set(`at:${name}`, `${me}${fence}|${since}`, RECORD_MS, now);
 
     if (op === "hello") {
-      const [knownEpoch, isFirst, newLayout, upMs] = rest;
-      if (known !== run) {
-        since = `${epoch !== null || knownEpoch !== "" ? now : now - Number(upMs)}`;
-        [known, layout, id] = [run, newLayout, `${run}|${since}`];
+      const [knownEpoch = "", isFirst, newLayout = "", upMs] = rest;
+      const theirs = Number.parseInt(knownEpoch, 10) || 0;
+      const ours = Number(number);
+      let current = id;
+      if (known !== run || theirs > ours) {
+        const begun = epoch !== null || theirs > 0 ? now : now - Number(upMs);
+        current = `${Math.max(ours, theirs) + 1}|${run}|${begun}`;
       } else if (layout !== newLayout) return ["layout"];
-      this.#set("epoch", `${id}|${layout}`, EPOCH_MS, now);
+      this.#set("epoch", `${current}|${newLayout}`, EPOCH_MS, now);
       const held = this.get(`node:${node}`, now);
       if (held !== null && Number(held) > Number(inc)) return ["lapsed"];
-      if (isFirst === "0" && knownEpoch === id && held !== inc) return ["lapsed"];
+      if (isFirst === "0" && knownEpoch === current && held !== inc) return ["lapsed"];
       this.#set(`node:${node}`, inc, LEASE_MS, now);
-      return ["ok", `${now}`, id];
+      return ["ok", `${now}`, current];
     }
     if (op === "release") {
       const each = names.length / rest.length;

@@ -1,44 +1,42 @@
 /** Several relays with one engine, and a door to all of them that takes each connection to one at random, as a balancer. */
-import { type Folder, newFolder } from "../machines/folder.ts";
+import { newFolder } from "../machines/folder.ts";
 import { type Outcome, type RunningRelay, spawnRelay, type Variant } from "../relays/relay.ts";
 import { EngineProcess } from "./engine-process.ts";
 
 export interface Nodes extends AsyncDisposable {
   readonly engine: EngineProcess;
-  readonly nodes: RunningRelay[];
-  /** Starts one more, with these options besides. */
-  more(...args: string[]): Promise<RunningRelay>;
+  readonly nodes: readonly RunningRelay[];
+  /** The file with the secret that they share. */
+  readonly secret: string;
+  /** Starts a relay with these options alone, of which they know nothing. */
+  start(...args: string[]): Promise<RunningRelay>;
 }
 
-/** @param args options of all of them */
+/**
+ * @param args options of all of them
+ * @param engine the caller's; without it, one of their own
+ * @param url of the engine, where it is another than its own
+ */
 export async function startNodes(
   count: number,
   variant: Variant,
   args: readonly string[] = [],
-  given: EngineProcess | null = null,
+  engine: EngineProcess | null = null,
+  url: string | null = null,
 ): Promise<Nodes> {
   await using stack = new AsyncDisposableStack();
-  const engine = given ?? stack.use(await EngineProcess.start());
-  const folder: Folder = stack.use(await newFolder());
+  const used = engine ?? stack.use(await EngineProcess.start());
+  const folder = stack.use(await newFolder());
   const secret = await folder.write("secret", `${crypto.randomUUID()}\n`);
-  const own = [`--cluster=${engine.url}`, `--cluster-secret-file=${secret}`];
+  const own = [`--cluster=${url ?? used.url}`, `--cluster-secret-file=${secret}`];
   const nodes: RunningRelay[] = [];
-  async function more(...others: string[]): Promise<RunningRelay> {
-    const relay = stack.use(await spawnRelay(variant, ...own, ...args, ...others));
-    nodes.push(relay);
-    return relay;
-  }
-  for (let n = 0; n < count; n++) await more();
+  for (let n = 0; n < count; n++) nodes.push(stack.use(await spawnRelay(variant, ...own, ...args)));
   const kept = stack.move();
-  // What is started later is kept by the same stack.
   return {
-    engine,
+    engine: used,
     nodes,
-    async more(...others) {
-      const relay = kept.use(await spawnRelay(variant, ...own, ...args, ...others));
-      nodes.push(relay);
-      return relay;
-    },
+    secret,
+    start: (...others) => spawnRelay(variant, ...others),
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
 }

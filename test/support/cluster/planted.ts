@@ -52,7 +52,7 @@ export const PLANTED: [fault: string, found: string, plant: () => Plant & Partia
         const [, node, incarnation, , , fence] = given;
         for (const name of names)
           engine.entries.set(`at:${name}`, {
-            value: `${node}|${incarnation}|${fence}|${engine.entries.get("epoch")?.value.split("|")[1]}`,
+            value: `${node}|${incarnation}|${fence}|${engine.entries.get("epoch")?.value.split("|")[2]}`,
             until: now + 60_000,
           });
         return ["mine"];

@@ -153,6 +153,7 @@ class Run {
   readonly faults = new Set<string>();
   readonly seen: Report["seen"] = { ready: 0, across: 0, told: 0, refused: 0, lost: 0, cut: 0, late: 0 };
   #born = 0;
+  #saved: ModelEngine["entries"] = new Map();
   #snapshot: ModelEngine["entries"] = new Map();
 
   readonly #plant: Plant;
@@ -212,7 +213,7 @@ class Run {
     const { time } = net;
     const node = random.pick(this.nodes);
     const ms = random.pick([100, 1_000, 3_000, 7_000, 9_000, 12_000]) + random.below(1_000);
-    switch (random.below(11)) {
+    switch (random.below(12)) {
       case 0: // CLIENT KILL
         node.connection?.killed();
         break;
@@ -247,6 +248,19 @@ class Run {
         time.after(random.below(2_000), () => {
           engine.startedAt = net.engineNow;
           net.engine = engine;
+          net.engineIs = "there";
+        });
+        break;
+      }
+      case 11: {
+        // restarted with what it once saved
+        if (net.engineIs !== "there") return;
+        net.stopEngine();
+        time.after(random.below(2_000), () => {
+          net.engine = new ModelEngine(net.engineNow);
+          net.engine.entries = new Map(this.#saved);
+          net.engine.run = `run-${++this.#born}`;
+          this.#plant.engine?.(net.engine);
           net.engineIs = "there";
         });
         break;
@@ -287,6 +301,7 @@ class Run {
           net.lossPerMille = 0;
         });
     }
+    if (random.below(10) === 0) this.#saved = new Map(net.engine.entries);
     if (random.below(2) === 0) this.#snapshot = new Map(net.engine.entries);
   }
 
