@@ -64,11 +64,12 @@ export class Cluster implements Directory {
   static async start(config: ClusterConfig, around: Surroundings): Promise<Cluster | string> {
     const sealer = new Sealer(config.secrets);
     const drivers: Driver[] = [];
+    let isServing = false; // until then one line says it all
     for (const [i, engine] of config.engines.entries()) {
       const addresses = await addressesOf(engine);
       if (typeof addresses === "string") return addresses;
       const layout = `${i + 1}/${config.engines.length}`;
-      const { warn } = around;
+      const warn = (line: string) => isServing && around.warn(line);
       const ended = () => around.ended();
       drivers.push(
         new Driver(around.startHelper(), helperConfig(config, engine, addresses), { sealer, layout, warn, ended }),
@@ -84,6 +85,7 @@ export class Cluster implements Directory {
       const obstacle = drivers[i]?.obstacle;
       if (obstacle) around.warn(`the sandbox of a helper of --cluster is off: ${obstacle}`);
     }
+    isServing = true;
     return new Cluster(drivers);
   }
 

@@ -33,7 +33,7 @@ export interface Surroundings {
   readonly sealer: Sealer;
   /** Which of how many engines this is, as all nodes have to have it. */
   readonly layout: string;
-  warn(line: string): void;
+  warn(line: string): unknown;
   /** The helper has ended, by itself. */
   ended(): void;
 }

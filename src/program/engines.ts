@@ -1,6 +1,6 @@
 /**
  * Where the engines of --cluster are, as an operator writes it: redis://[USER@]HOST[:PORT][/DATABASE], rediss:// for TLS,
- * or unix:///PATH[?db=DATABASE]. Pure.
+ * or unix:///PATH[?user=USER&db=DATABASE]. Pure.
  */
 import type { EngineUrl } from "../cluster/cluster.ts";
 
@@ -12,10 +12,11 @@ export function readEngine(text: string): EngineUrl | null {
   if (url === null || url.password !== "" || url.hash !== "") return null;
   const user = url.username === "" ? null : decodeURIComponent(url.username);
   if (url.protocol === "unix:") {
-    const database = Number(url.searchParams.get("db") ?? 0);
-    const isFit = url.host === "" && url.pathname.length > 1 && Number.isInteger(database) && database >= 0;
-    const path = decodeURIComponent(url.pathname);
-    return isFit ? { host: "", port: 0, path, isTls: false, user, database } : null;
+    const { searchParams, host, pathname } = url;
+    const database = Number(searchParams.get("db") ?? 0);
+    const isFit = host === "" && pathname.length > 1 && Number.isInteger(database) && database >= 0;
+    const path = decodeURIComponent(pathname);
+    return isFit ? { host, port: 0, path, isTls: false, user: searchParams.get("user"), database } : null;
   }
   if ((url.protocol !== "redis:" && url.protocol !== "rediss:") || url.hostname === "" || url.search !== "")
     return null;

@@ -42,7 +42,8 @@ export function printed(what: string | undefined, config: Config, given: Readonl
 function systemd(config: Config, given: Readonly<Record<string, string>>): string[] {
   const { drainMs, host, port, admin } = config;
   const isPrivileged = [port, admin?.port ?? 0].some((used) => used > 0 && used < FIRST_FREE_PORT);
-  const isLocal = isLoopback(host) && (admin === null || isLoopback(admin.host));
+  const isNear = config.cluster.every(({ path, host }) => path !== null || isLoopback(host));
+  const isLocal = isLoopback(host) && (admin === null || isLoopback(admin.host)) && isNear;
   return [
     "# /etc/systemd/system/whisper-signaling.service, as `whisper-signaling print systemd` writes it for these options:",
     "# print it again when they change. It is written for systemd 247 and later.",
@@ -105,8 +106,12 @@ function systemd(config: Config, given: Readonly<Record<string, string>>): strin
     "KeyringMode=private",
     "RemoveIPC=yes",
     "",
-    "# It listens, and talks to nobody but who connects.",
-    "RestrictAddressFamilies=AF_INET AF_INET6",
+    ...(config.cluster.length === 0
+      ? ["# It listens, and talks to nobody but who connects.", "RestrictAddressFamilies=AF_INET AF_INET6"]
+      : [
+          "# It listens; and its helpers, which are locked apart from it, connect to the engines of --cluster.",
+          "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX",
+        ]),
     ...(isLocal
       ? ["# It listens on this machine alone, for a proxy.", "IPAddressDeny=any", "IPAddressAllow=localhost"]
       : []),
