@@ -12,7 +12,7 @@ import { tuneListeners } from "./lockdown/listeners.ts";
 import { SCRUB_MS, Scrubber } from "./lockdown/scrubber.ts";
 import type { Admin, startAdmin } from "./program/admin.ts";
 import { type Config, doubtsAbout, givenOptions, optionsHelp, readConfig } from "./program/config.ts";
-import { describeFailure, whyNotListen } from "./program/failure.ts";
+import { describeFailure, whyNot, whyNotListen } from "./program/failure.ts";
 import { localHosts } from "./program/hosts.ts";
 import { Log, NAME } from "./program/log.ts";
 import { LOOK_MS, MemoryWatch } from "./program/memory.ts";
@@ -222,6 +222,7 @@ async function startCluster(log: Log, config: Config, ended: () => void): Promis
     engines: config.cluster,
     secrets: config.clusterSecretFile?.readLines(LEAST_SECRET) ?? [],
     password: config.clusterPasswordFile?.read() ?? null,
+    ca: config.clusterCa === null ? null : await readFile("--cluster-ca", config.clusterCa),
     mayPersist: config.clusterMayPersist,
     isLocked: config.sandbox !== "off",
   };
@@ -237,6 +238,14 @@ async function startCluster(log: Log, config: Config, ended: () => void): Promis
   if (typeof cluster !== "string") return cluster;
   log.say("failure", cluster);
   process.exit(1);
+}
+
+async function readFile(option: string, path: string): Promise<string> {
+  try {
+    return await Bun.file(path).text();
+  } catch (failure) {
+    throw new ConfigError(`${option} ${JSON.stringify(path)} can't be read: ${whyNot(failure)}`);
+  }
 }
 
 async function runHelper(): Promise<void> {

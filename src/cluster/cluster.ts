@@ -34,6 +34,8 @@ export interface ClusterConfig {
   /** One, or two while one takes the place of the other. */
   readonly secrets: readonly string[];
   readonly password: string | null;
+  /** The authority that has signed the engines' certificates, as PEM. */
+  readonly ca: string | null;
   readonly mayPersist: boolean;
   /** Whether the helpers lock themselves. */
   readonly isLocked: boolean;
@@ -194,12 +196,12 @@ async function addressesOf(engine: EngineUrl): Promise<string[] | string> {
 }
 
 function helperConfig(
-  { password, mayPersist, isLocked }: ClusterConfig,
+  { password, ca, mayPersist, isLocked }: ClusterConfig,
   { host, port, path, isTls, user, database }: EngineUrl,
   addresses: readonly string[],
 ): Omit<EngineConfig, "node" | "atMs"> {
   return {
     ...{ addresses, port, isSocket: path !== null, tlsName: isTls ? host : null },
-    ...{ user, password, database, mayPersist, isLocked },
+    ...{ ca, user, password, database, mayPersist, isLocked },
   };
 }

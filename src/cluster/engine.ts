@@ -175,7 +175,7 @@ export class Engine {
   #greeting: Connection | null = null;
 
   async #open(address: string): Promise<Connection | Failure> {
-    const { port, isSocket, tlsName } = this.#config;
+    const { port, isSocket, tlsName, ca } = this.#config;
     const end = (why: string) => this.#end({ stage: "connect", why });
     const opened = Promise.withResolvers<Connection | Failure>();
     const handlers: Bun.SocketHandler<undefined> = {
@@ -194,7 +194,8 @@ export class Engine {
       },
       error: () => end("the connection broke"),
     };
-    const tls = tlsName === null ? {} : { tls: { serverName: tlsName, rejectUnauthorized: true } };
+    const tls =
+      tlsName === null ? {} : { tls: { serverName: tlsName, rejectUnauthorized: true, ...(ca !== null && { ca }) } };
     const connecting = isSocket
       ? Bun.connect({ unix: address, socket: handlers, data: undefined })
       : Bun.connect({ hostname: address, port, socket: handlers, data: undefined, ...tls });

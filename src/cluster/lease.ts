@@ -50,7 +50,11 @@ export function renew(turn: Turn): void {
   const { node, now } = turn;
   if (node.isUp && node.helloAt === null && now - node.lastHelloAt >= RENEW_MS) hello(turn);
   if (node.phase !== "ok") return;
-  const due = [...node.homes].filter(([, { keptAt }]) => now - keptAt >= KEEP_MS).map(([code]) => code);
+  const due: string[] = [];
+  for (const [code, { keptAt }] of node.homes) {
+    if (now - keptAt < KEEP_MS) break; // those behind it were kept later
+    due.push(code);
+  }
   for (const batch of batches(due)) keep(turn, batch);
 }
 
@@ -120,15 +124,14 @@ function keep(turn: Turn, codes: readonly string[], then: () => void = () => {})
     const home = node.homes.get(code);
     if (!home) continue;
     home.keptAt = now;
+    node.homes.delete(code);
+    node.homes.set(code, home);
     claims.push({ code, fence: home.fence });
   }
   call(turn, { op: "keep", epoch: node.epoch, claims }, (later, reply) => {
     if (reply?.[0] !== "kept") {
-      node.again = null; // the next hello begins anew
-      for (const { code } of claims) {
-        const home = node.homes.get(code);
-        if (home) home.keptAt = Number.NEGATIVE_INFINITY;
-      }
+      node.again = null;
+      node.isBehind = true; // it may not know all that is here: with the next hello everything is claimed again
       return;
     }
     for (const index of reply.slice(1)) {

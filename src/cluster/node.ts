@@ -75,7 +75,7 @@ export class Node {
   /** When the hello was sent that is unanswered; when the last one was. */
   helloAt: number | null = null;
   lastHelloAt = Number.NEGATIVE_INFINITY;
-  /** The engine has begun anew, and does not know all that is here. */
+  /** The engine may not know all that is here: it has begun anew, or a call was lost. */
   isBehind = false;
   /** Batches that are claimed again for that, and when they were begun. */
   again: { left: number; readonly at: number } | null = null;

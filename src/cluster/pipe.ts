@@ -25,6 +25,8 @@ export interface EngineConfig {
   readonly isSocket: boolean;
   /** The name that its certificate has to have; null: no TLS. */
   readonly tlsName: string | null;
+  /** The authority that has signed it, as PEM; null: those that the runtime trusts. */
+  readonly ca: string | null;
   readonly user: string | null;
   readonly password: string | null;
   readonly database: number;

@@ -254,6 +254,12 @@ export const OPTIONS = {
     default: "off",
     what: "file of the engines' password; the user is in the URL",
   },
+  clusterCa: {
+    flag: "--cluster-ca",
+    kind: "file",
+    default: "off",
+    what: "PEM file of the authority that has signed the certificates of rediss:// engines; off: those that browsers trust",
+  },
   clusterMayPersist: {
     flag: "--cluster-allow-persistence",
     kind: "switch",
