@@ -10,9 +10,14 @@
 # The version is that of "engines" in package.json.
 FROM oven/bun:1.4.5-debian AS build
 WORKDIR /build
-# The build reads only these: no node_modules, so nothing is installed. A new path goes into .dockerignore as well.
+# The build reads only these, and fetches what makes the browsers' library small, in the version that the lockfile names.
+# A new path goes into .dockerignore as well.
 COPY package.json ./
+COPY bun.lock ./
+COPY release ./release
 COPY src ./src
+# What --version and /metrics name; there is no git here: --build-arg BUILD_COMMIT=$(git rev-parse --short=12 HEAD)
+ARG BUILD_COMMIT=""
 RUN bun run build
 
 # base, for the binary needs glibc and its loader: static and scratch have none. No shell, no package manager.
@@ -24,7 +29,7 @@ USER 65532:65532
 # Freed memory goes back to the system at once, and what was in it is gone.
 ENV MIMALLOC_PURGE_DELAY=0
 EXPOSE 8000
-# It joins as three peers, so it takes a session for well under a second. It sees the container's environment, not the
+# It joins as three peers, one of which comes back, and takes a session for well under a second. It sees the container's environment, not the
 # arguments: move the port by WHISPER_PORT, and switch TLS on by WHISPER_TLS_CERT and WHISPER_TLS_KEY. Kubernetes
 # ignores this line: probe GET /health there.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=10s --retries=3 CMD ["/whisper-signaling", "check"]

@@ -28,6 +28,16 @@ export interface Sample {
   readonly result: Result;
 }
 
+/** One search for the largest rate that a freshly started server bears. */
+export interface Limit {
+  readonly server: string;
+  readonly round: number;
+  /** Null where not even the least one held. */
+  readonly rate: number | null;
+  /** Whether the load tester was the bottleneck where it first failed. */
+  readonly isBottleneck: boolean;
+}
+
 /** The names of the measurements, as the tables and the samples have them. */
 export const NAMES = {
   sessions: "sessions",
@@ -48,8 +58,21 @@ const MESSAGE_RATE = 20;
 /** Messages a second from each peer where growth is measured: the least that the load tester sends. */
 const GROWTH_MESSAGE_RATE = 1;
 const WARM_UP_SECONDS = 2;
+/** What has to hold at the largest rate. */
+export const LIMIT_EXPECTATIONS = ["failed=0", "achieved>=95%", "session.p99<50ms"];
+/** The first rate to try, how long, in s, and how closely the largest is found, in percent. */
+const LIMIT_FROM = 400;
+const LIMIT_SECONDS = 2;
+const LIMIT_PRECISION = 10;
 /** How long idle pairs are looked at once all are connected, in s; they don't change any more. */
 const IDLE_SECONDS = 3;
+
+/** Options of the load tester's find, for one search. */
+export const LIMIT_ARGS: readonly string[] = [
+  ...["handshake", "--from", `${LIMIT_FROM}`, "--duration", `${LIMIT_SECONDS}s`, "--timeout", `${LIMIT_SECONDS}s`],
+  ...["--repeats", "1", "--precision", `${LIMIT_PRECISION}`],
+  ...LIMIT_EXPECTATIONS.flatMap((expectation) => ["--expect", expectation]),
+];
 
 /** @returns everything that is measured, in the order in which it is */
 export function measurements({ seconds, growth }: Extent): Measurement[] {

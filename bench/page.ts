@@ -1,10 +1,10 @@
 /** What stands between the comments of docs/BENCHMARKS.md, made from the samples of all rounds. Pure. */
 import packageJson from "../package.json" with { type: "json" };
-import type { Extent, Sample } from "./measurements.ts";
+import type { Extent, Limit, Sample } from "./measurements.ts";
 import bench from "./package.json" with { type: "json" };
-import { comparison, generatorOf, growthOf, tlsOf } from "./rows.ts";
+import { comparison, generatorOf, growthOf, limitsOf, tlsOf } from "./rows.ts";
 import { SERVERS, type ServerName } from "./servers.ts";
-import { figureTable, notAhead, ratioTable, withBlock } from "./tables.ts";
+import { figureTable, inShort, notAhead, ratioTable, withBlock } from "./tables.ts";
 
 /** How the samples came about, besides what their results say. */
 export interface Circumstances extends Extent {
@@ -18,7 +18,11 @@ export interface Circumstances extends Extent {
 }
 
 /** The blocks of the page, by the names of their places. */
-export function tablesOf(samples: readonly Sample[], circumstances: Circumstances): Record<string, string> {
+export function tablesOf(
+  samples: readonly Sample[],
+  limits: readonly Limit[],
+  circumstances: Circumstances,
+): Record<string, string> {
   const columns = Object.fromEntries(circumstances.servers.map((name) => [name, SERVERS[name].title]));
   const rows = comparison(samples, circumstances.growth);
   const growth = Object.entries(growthOf(samples, circumstances.growth));
@@ -26,11 +30,13 @@ export function tablesOf(samples: readonly Sample[], circumstances: Circumstance
   const tls = tlsOf(samples);
   return {
     machine: machineOf(samples, circumstances),
+    "in-short": inShort(columns, rows),
     ratios: ratioTable(columns, rows),
-    "not-ahead": notAhead(columns, [...rows, ...steps, ...tls]),
+    "not-ahead": notAhead(columns, [...rows, ...limitsOf(limits).slice(0, 1), ...steps, ...tls]),
     figures: figureTable(columns, rows),
     growth: growth.map(([title, rows]) => `#### ${title}\n\n${figureTable(columns, rows)}`).join("\n\n"),
     tls: figureTable(columns, tls),
+    limits: figureTable(columns, limitsOf(limits)),
     generator: figureTable(columns, generatorOf(samples)),
   };
 }
@@ -44,13 +50,13 @@ function machineOf(samples: readonly Sample[], { rounds, seconds, versions, miss
   const [first] = samples;
   if (first === undefined) throw new Error("nothing was measured");
   const { machine, startedAt, generator } = first.result;
-  const { ws, peer } = bench.dependencies;
+  const { deno, ws, peer } = bench.dependencies;
   return [
     `- ${startedAt.slice(0, 10)}; rounds: ${rounds}; ${seconds} s for each run`,
     `- ${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}`,
     `- whisper-signaling ${packageJson.version}, compiled with Bun ${machine.bun}`,
     ...(versions.go === null ? [] : [`- ${versions.go}`]),
-    `- Node.js ${versions.node.trim().replace(/^v/, "")}, \`ws\` ${ws}, PeerJS's server (\`peer\`) ${peer}`,
+    `- Deno ${deno}; Node.js ${versions.node.trim().replace(/^v/, "")}, \`ws\` ${ws}, PeerJS's server (\`peer\`) ${peer}`,
     `- the load tester on the same machine, with ${generator.workers} worker${generator.workers === 1 ? "" : "s"}`,
     ...missing.map((sentence) => `- ${sentence}`),
   ].join("\n");

@@ -1,7 +1,7 @@
 /** Which figures of the results make which row of which table of docs/BENCHMARKS.md. Pure. */
 import { amount, duration, percent, size } from "../src/load/figures.ts";
 import type { Result, TimeName } from "../src/load/result.ts";
-import { NAMES, type Sample, SESSION_RATE } from "./measurements.ts";
+import { type Limit, NAMES, type Sample, SESSION_RATE } from "./measurements.ts";
 import type { Row } from "./tables.ts";
 
 /** What is made a row of a table: a figure of one measurement's results. */
@@ -43,6 +43,7 @@ export function comparison(samples: readonly Sample[], growth: readonly number[]
     ...sessionTimes("p99", "99th percentile of the"),
     time(NAMES.messages, "message", "p50", "median time of a message"),
     time(NAMES.messages, "message", "p99", "99th percentile of the time of a message"),
+    time(NAMES.messages, "message", "p999", "99.9th percentile of the time of a message"),
   ]);
 }
 
@@ -90,6 +91,26 @@ export function tlsOf(samples: readonly Sample[]): Row[] {
   ];
 }
 
+/** The largest rates, and in how many of the searches the load tester was the bottleneck: the first row is theirs. */
+export function limitsOf(limits: readonly Limit[]): Row[] {
+  if (limits.length === 0) return []; // a first look searches for none
+  const servers = [...new Set(limits.map(({ server }) => server))];
+  const row = (of: (limit: Limit) => number | null) =>
+    Object.fromEntries(servers.map((name) => [name, limits.filter(({ server }) => server === name).map(of)]));
+  const bottlenecks = row(({ isBottleneck }) => Number(isBottleneck));
+  const share = (values: readonly (number | null)[]) => [
+    values.reduce<number>((a, b) => a + (b ?? 0), 0) / values.length,
+  ];
+  return [
+    { label: "largest rate of sessions a second", better: "more", write: amount, values: row(({ rate }) => rate) },
+    {
+      label: "searches in which the load tester was the bottleneck",
+      ...{ better: "less", write: percent },
+      values: Object.fromEntries(Object.entries(bottlenecks).map(([name, values]) => [name, share(values)])),
+    },
+  ];
+}
+
 /** How busy the load tester was in each measurement, and how late where it had to be in time. */
 export function generatorOf(samples: readonly Sample[]): Row[] {
   const names = [...new Set(samples.map(({ measurement }) => measurement))];
@@ -114,7 +135,7 @@ function cpuPerMessage(measurement: string, label: string): Figure {
   return { measurement, label, better: "less", write: duration, of };
 }
 
-function time(measurement: string, name: TimeName, percentile: "p50" | "p99", label: string): Figure {
+function time(measurement: string, name: TimeName, percentile: "p50" | "p99" | "p999", label: string): Figure {
   const of = ({ percentiles }: Result) => percentiles[name]?.[percentile] ?? null;
   return { measurement, label, better: "less", write: duration, of };
 }

@@ -34,6 +34,25 @@ async function buildGo(): Promise<string | null> {
   return null;
 }
 
+/** The oldest glibc that uWebSockets.js runs with. */
+const UWS_GLIBC = 2.38;
+const UWS = join(import.meta.dir, "uws");
+
+async function findUws(): Promise<string | null> {
+  const [, version = "0"] = /(\d+\.\d+)\s*$/m.exec(await run(["getconf", "GNU_LIBC_VERSION"]).catch(() => "")) ?? [];
+  if (Number(version) < UWS_GLIBC) return `it needs glibc ${UWS_GLIBC}, and this machine has ${version}`;
+  return existsSync(join(UWS, "node_modules/uWebSockets.js")) ? null : "it is not in bench/uws/node_modules";
+}
+
+/** The program itself, and not its package's wrapper, so that what is measured is one process. */
+const DENO = join(import.meta.dir, `node_modules/@deno/linux-${process.arch}-glibc/deno`);
+const DENO_RIGHTS = ["--allow-net=127.0.0.1", "--allow-env=TLS_CERT,TLS_KEY", "--allow-read"];
+
+async function findDeno(): Promise<string | null> {
+  const why = await run([DENO, "--version"]).catch((failure) => `it does not run here: ${failure}`);
+  return why.startsWith("deno ") ? null : (why.split("\n", 1)[0] ?? why);
+}
+
 /** The load comes from one address, faster than one person may. */
 const EXEMPT = ["--exempt", "127.0.0.1"];
 const LOAD = join(ROOT, "src/load/main.ts");
@@ -46,12 +65,34 @@ export const SERVERS = {
     tls: ["WHISPER_TLS_CERT", "WHISPER_TLS_KEY"],
     load: LOAD,
   },
+  uws: {
+    title: "uWebSockets.js",
+    command: ["node", join(UWS, "relay.mjs")],
+    tls: ["TLS_CERT", "TLS_KEY"],
+    load: LOAD,
+    prepare: findUws,
+  },
   go: {
     title: "Go, gorilla/websocket",
     command: [GO_RELAY],
     tls: ["TLS_CERT", "TLS_KEY"],
     load: LOAD,
     prepare: buildGo,
+  },
+  deno: {
+    title: "Deno",
+    command: [
+      DENO,
+      "run",
+      "--quiet",
+      "--no-config",
+      "--no-lock",
+      ...DENO_RIGHTS,
+      join(import.meta.dir, "deno-relay.js"),
+    ],
+    tls: ["TLS_CERT", "TLS_KEY"],
+    load: LOAD,
+    prepare: findDeno,
   },
   ws: {
     title: "`ws` on Node.js",

@@ -19,7 +19,7 @@ export interface Row {
 
 /** The figures as they were measured, a row each. */
 export function figureTable(columns: Columns, rows: readonly Row[]): string {
-  return table(
+  return markdownTable(
     ["", ...Object.values(columns)],
     rows.map(({ label, write, values }) => [
       label,
@@ -31,7 +31,7 @@ export function figureTable(columns: Columns, rows: readonly Row[]): string {
 /** How many times better the first column is than each other one, round by round; below 1 it is worse. */
 export function ratioTable(columns: Columns, rows: readonly Row[]): string {
   const others = Object.keys(columns).slice(1);
-  return table(
+  return markdownTable(
     ["", ...others.map((other) => `than ${columns[other]}`)],
     rows.map((row) => [
       row.label,
@@ -56,6 +56,22 @@ export function notAhead(columns: Columns, rows: readonly Row[]): string {
   return lines.join("\n") || "None: it was ahead in every row and round.";
 }
 
+/** For each other column, in which rows the first is ahead in every round, and in which it is not, as a list. */
+export function inShort(columns: Columns, rows: readonly Row[]): string {
+  const others = Object.keys(columns).slice(1);
+  return others
+    .map((other) => {
+      const spreads = rows.flatMap((row) => {
+        const spread = spreadOf(ratios(columns, row, other));
+        return spread === null ? [] : [{ said: `${row.label} (${amount(spread.median)})`, isAhead: spread.least > 1 }];
+      });
+      const listed = (isAhead: boolean) =>
+        spreads.flatMap((row) => (row.isAhead === isAhead ? [row.said] : [])).join(", ") || "nothing";
+      return `- **${columns[other]}**: ahead in ${listed(true)}; not ahead in ${listed(false)}.`;
+    })
+    .join("\n");
+}
+
 /**
  * `text` with what stands between `<!-- name: … -->` and `<!-- /name -->` replaced.
  * @throws Error where the two comments are not in it
@@ -74,6 +90,7 @@ function ratios(columns: Columns, { better, values }: Row, other: string): (numb
   });
 }
 
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+/** A table in Markdown. */
+export function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
   return [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }

@@ -1,20 +1,19 @@
 #!/bin/sh
-# Gives the relay its renewed certificate without dropping anyone. A running relay keeps the certificate that it was
-# started with, so a second one is started beside it, which shares its port (--reuse-port), and when that is ready the
-# first is stopped and drains: pairs finish, whoever waits is told to come back and does so at the second.
+# Hands over from the relay that runs to a fresh one, which has the renewed certificate, a new binary or other options,
+# without dropping anyone. A running relay keeps what it was started with, so a second one is started beside it, which
+# shares its port (--reuse-port), and when that is ready the first is stopped and drains: pairs finish, whoever waits is
+# told to come back and does so at the second.
 #
 # certbot runs it after each renewal:
 #
 #   certbot certonly … --deploy-hook /usr/local/lib/whisper-signaling/renew-hook.sh
 #
-# The two are instances of one unit, whisper-signaling@.service, that take turns. The name of an instance is the port
-# of its --admin listener, which is how this script knows that it is ready. docs/OPERATIONS.md, "TLS", has the unit.
-# Needs systemctl and curl, and root. Exit code 0: the new certificate is served. Otherwise the old relay still is.
+# The two are instances of one unit, whisper-signaling@.service, that take turns; `whisper-signaling print systemd@`
+# writes it. The name of an instance is the port of its --admin listener. docs/OPERATIONS.md, "TLS", says more.
+# Needs systemctl and root. Exit code 0: the fresh relay serves. Otherwise the old one still does.
 set -eu
 
 instances=${WHISPER_INSTANCES:-9001 9002}
-# How often readiness is asked for, a second apart. A relay is ready in well under one.
-tries=${WHISPER_TRIES:-30}
 
 unit() {
   echo "whisper-signaling@$1.service"
@@ -22,10 +21,6 @@ unit() {
 
 say() {
   echo "renew-hook: $*" >&2
-}
-
-ready() {
-  curl --silent --fail --max-time 2 --output /dev/null "http://127.0.0.1:$1/readyz"
 }
 
 # The first that runs is the old one; where none does, the first is to run.
@@ -42,22 +37,15 @@ if [ -z "$new" ]; then
   exit 1
 fi
 
-# It may still drain since the renewal before this one, or run since one that was cut short: this waits for its end.
+# It may still drain since the last time, or run since one that was cut short: this waits for its end.
 systemctl stop "$(unit "$new")"
 
+# Type=notify: this returns when the new one says that it listens, or when it has failed. Then it is not tried again.
 if ! systemctl start "$(unit "$new")"; then
-  say "$(unit "$new") does not start; see journalctl -u $(unit "$new")"
+  systemctl stop "$(unit "$new")"
+  say "$(unit "$new") does not start, and the old one goes on; see journalctl -u $(unit "$new")"
   exit 1
 fi
-until ready "$new"; do
-  tries=$((tries - 1))
-  if [ "$tries" -le 0 ] || ! systemctl is-active --quiet "$(unit "$new")"; then
-    systemctl stop "$(unit "$new")"
-    say "$(unit "$new") did not get ready and is stopped again; see journalctl -u $(unit "$new")"
-    exit 1
-  fi
-  sleep 1
-done
 
 # From here on the new one serves. After a reboot it is the one to start; the old one goes when its pairs have gone.
 systemctl enable --quiet "$(unit "$new")"
@@ -65,4 +53,4 @@ if [ -n "$old" ]; then
   systemctl disable --quiet "$(unit "$old")"
   systemctl stop "$(unit "$old")"
 fi
-say "$(unit "$new") serves the renewed certificate"
+say "$(unit "$new") serves now"

@@ -67,13 +67,21 @@ const PROGRAMS = [
   { name: "whisper-load", script: "build:load", isRelay: false },
 ] as const;
 type Program = (typeof PROGRAMS)[number];
-/** Libraries that are in a binary: in the load tester's, whose reports they draw. */
-const COMPILED_IN = ["uplot"] as const satisfies (keyof typeof packageJson.devDependencies)[];
+/** Libraries that are in a binary, and what they do there. */
+const COMPILED_IN: Partial<Record<keyof typeof packageJson.devDependencies, string>> = {
+  uplot: "draws the load tester's reports, in its binary only",
+  uqr: "draws the QR code of the page that --demo serves; it runs in browsers, and never in the relay",
+};
 
 const ROOT = resolve(import.meta.dir, "..");
 const RELEASE = join(ROOT, "dist/release");
-/** All that a build reads: what the Dockerfile copies, and for the load tester its libraries. */
-const SOURCES = ["package.json", "src", ...COMPILED_IN.map((library) => `node_modules/${library}`)];
+/** All that a build reads: what the Dockerfile copies, and the libraries in the binaries. */
+const SOURCES = [
+  "package.json",
+  "release",
+  "src",
+  ...Object.keys(COMPILED_IN).map((library) => `node_modules/${library}`),
+];
 /** Where Debian's libc6-arm64-cross keeps what qemu needs to find for arm64. */
 const SYSROOTS = ["/", "/usr/aarch64-linux-gnu"];
 /** The longest that one command may take, in ms. A start takes a second in an emulator; a build may fetch a runtime. */
@@ -152,8 +160,18 @@ async function buildTwice(program: Program, target: Target, file: string): Promi
 
 async function build(folder: string, { script: name }: Program, target: Target, outfile: string): Promise<void> {
   const script = [process.execPath, "run", "--cwd", folder, name];
-  const { exitCode, output } = await run([...script, "--target", target.bun, "--outfile", outfile], process.env);
+  const env = { ...process.env, BUILD_COMMIT: await commit() }; // the copy is no repository, and must say the same
+  const { exitCode, output } = await run([...script, "--target", target.bun, "--outfile", outfile], env);
   if (exitCode !== 0 || !existsSync(outfile)) throw new Refusal(`can't build for ${target.bun}: ${lastLine(output)}`);
+}
+
+/** The commit of the working copy, as a build by package.json finds it; "" where there is no repository. */
+async function commit(): Promise<string> {
+  const { BUILD_COMMIT } = process.env;
+  if (BUILD_COMMIT !== undefined) return BUILD_COMMIT;
+  const git = ["git", "-C", ROOT, "describe", "--always", "--exclude=*", "--abbrev=12", "--dirty"];
+  const { exitCode, output } = await run(git, process.env).catch(() => ({ exitCode: 1, output: "" }));
+  return exitCode === 0 ? output.trim() : "";
 }
 
 /** Looks at the header, and starts the binary if this machine can. Says what was done. */
@@ -169,11 +187,17 @@ async function tried({ name, isRelay }: Program, target: Target, file: string): 
   const missing = /Error loading shared library (\S+?):/.exec(said.output)?.[1];
   if (missing !== undefined) return `${kind} by its header, not started: no ${missing} for musl here`;
   const { version } = packageJson;
-  if (said.exitCode !== 0 || said.output !== `${name} ${version} (Bun ${Bun.version})\n`)
+  if (said.exitCode !== 0 || said.output !== `${name} ${version} (${await named()}Bun ${Bun.version})\n`)
     throw new Refusal(`${file} --version says: ${lastLine(said.output)}`);
   if (!isRelay) return launcher.length === 0 ? "started" : "started in qemu";
   await startAndCheck(command, file);
   return `${launcher.length === 0 ? "started" : "started in qemu"}, check passed, stopped`;
+}
+
+/** How --version names the commit. */
+async function named(): Promise<string> {
+  const made = await commit();
+  return made === "" ? "" : `commit ${made}, `;
 }
 
 /** The command line before the binary's own, or why it can't be started here. */
@@ -256,13 +280,11 @@ function billOfMaterials(built: readonly Built[]): object {
         externalReferences: [{ type: "license", url: "https://bun.com/docs/project/license" }],
       },
       ...Object.entries(devDependencies).map(([tool, version]) => {
-        const isInside = COMPILED_IN.some((library) => library === tool);
+        const use = new Map(Object.entries(COMPILED_IN)).get(tool);
         return {
           ...{ type: "library", "bom-ref": purl(tool, version), name: tool, version },
-          ...{ scope: isInside ? "required" : "excluded", purl: purl(tool, version) },
-          description: isInside
-            ? "draws the load tester's reports, in its binary only"
-            : "checks or tests the source; nothing of it is in a binary",
+          ...{ scope: use ? "required" : "excluded", purl: purl(tool, version) },
+          description: use ?? "checks or tests the source; nothing of it is in a binary",
         };
       }),
     ],

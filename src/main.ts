@@ -1,122 +1,165 @@
 /**
  * The front door: arguments → options → relay → signals → exit. The only file that touches process.*. What only some
- * starts need is loaded when they do, and before the lock.
- * Exit codes: 0 all well, 1 it can't be done here (port in use, check failed), 2 it was asked for wrongly.
+ * starts need is loaded when they do, and before the lock. With which codes it ends: EXIT.
  */
 import { isatty } from "node:tty";
 import { version } from "../package.json" with { type: "json" };
-import type { Cluster } from "./cluster/cluster.ts";
+import type { Cluster, ClusterConfig } from "./cluster/cluster.ts";
 import { LoopClock } from "./core/clock.ts";
+import type { Warning } from "./core/events.ts";
 import { type Dependencies, type Relay, startRelay } from "./core/relay.ts";
 import { tuneListeners } from "./lockdown/listeners.ts";
+import { Notifier } from "./lockdown/notifier.ts";
 import { SCRUB_MS, Scrubber } from "./lockdown/scrubber.ts";
 import type { Admin, startAdmin } from "./program/admin.ts";
-import { type Config, doubtsAbout, givenOptions, optionsHelp, readConfig } from "./program/config.ts";
-import { describeFailure, whyNot, whyNotListen } from "./program/failure.ts";
-import { localHosts } from "./program/hosts.ts";
+import { COMMIT, versionLine } from "./program/build.ts";
+import { CHECK_OPTIONS, commandIn, helpText, PRINT_OPTIONS } from "./program/commands.ts";
+import {
+  type Config,
+  doubtAboutFiles,
+  doubtsAbout,
+  givenOptions,
+  optionNames,
+  readConfig,
+  typedOptions,
+} from "./program/config.ts";
+import { type Draining, newDraining } from "./program/draining.ts";
+import { describeFailure, EXIT, exitOfListen, whyNot, whyNotListen } from "./program/failure.ts";
+import { isExposed, localHosts } from "./program/hosts.ts";
 import { Log, NAME } from "./program/log.ts";
 import { LOOK_MS, MemoryWatch } from "./program/memory.ts";
 import { family, Metrics } from "./program/metrics.ts";
-import { ConfigError, type Endpoint } from "./program/options.ts";
-import { newPoll, Outlet } from "./program/outlet.ts";
+import { ConfigError, type Endpoint, type NameOf, readOptions, splitFlags } from "./program/options.ts";
+import { newPoll, Outlet, WriteError, writeWhole } from "./program/outlet.ts";
+import { Refusals } from "./program/refusals.ts";
 import { openFileLimit, ResourceReader } from "./program/resources.ts";
 import { ignoreOthers, obeySignals, SIGNALS } from "./program/signals.ts";
 import type { Certificate } from "./program/tls.ts";
+import type { Turn } from "./program/turn.ts";
+import { WARNINGS } from "./program/warnings.ts";
 import { WATCH_MS, Wrappers } from "./program/wrappers.ts";
-import { answer } from "./web/http.ts";
+import { answer, type More } from "./web/http.ts";
 
-const HELP = `${NAME} ${version}: a WebSocket relay through which two WebRTC peers find each other. It stores nothing.
-
-Usage:
-  ${NAME} [OPTIONS]     run the relay
-  ${NAME} check [URL]   try a relay (default: the one that these options describe, on this machine)
-  ${NAME} print WHAT    write what stands around it with these options: systemd, caddy, nginx, haproxy or nftables
-  ${NAME} --help
-  ${NAME} --version
-
-Options, the environment variable that sets the same, and in brackets the default and the bounds:
-${optionsHelp()}`;
 /** A word that nobody types: the relay starts itself by it, to speak to an engine of --cluster. */
 const HELPER = "cluster-helper";
 /** A secret by which strangers could find out codes has to be beyond guessing. */
 const LEAST_SECRET = 32;
 const ORPHANED = "the npx, npm or bun that it was started with has ended, and so does the relay";
 
-async function main(args: readonly string[]): Promise<void> {
-  if (args.includes("--help")) return print(HELP);
-  if (args.includes("--version")) return print(`${NAME} ${version} (Bun ${Bun.version})\n`);
-  if (args[0] === "check") return runCheck(args.slice(1));
-  if (args[0] === "print") return runPrint(args.slice(1));
-  if (args[0] === HELPER) return runHelper();
-  const config = readConfig(args, process.env, openFileLimit() ?? undefined);
-  await serve(config, givenOptions(args, process.env), doubtsAbout(process.env));
+async function main(words: readonly string[]): Promise<void> {
+  if (words[0] === HELPER) return runHelper();
+  const { name, args } = commandIn(words);
+  switch (name) {
+    case "help":
+      return print(helpText());
+    case "version":
+      return print(`${versionLine(NAME)}\n`);
+    case "check":
+      return runCheck(args);
+    case "print":
+      return runPrint(args);
+    case "relay":
+      return serve(args);
+  }
 }
 
-async function serve(config: Config, given: Record<string, string>, doubts: readonly string[]): Promise<void> {
+async function serve(args: readonly string[]): Promise<void> {
+  const openFiles = openFileLimit() ?? undefined;
+  const config = readConfig(args, process.env, openFiles);
+  const given = givenOptions(args, process.env);
+  const nameOf = optionNames(args, process.env);
+  const doubts = [...doubtsAbout(process.env)];
   const log = newLog(config.log);
   const wrappers = Wrappers.find(process.env, process.ppid, NAME);
-  const { tlsCert, tlsKey } = config;
-  const tlsFiles = tlsCert !== null && tlsKey !== null ? await import("./program/tls.ts") : null;
-  const tls = tlsFiles?.readCertificate(tlsCert ?? "", tlsKey ?? "") ?? null;
+  const tls = await readTls(config, nameOf);
+  const certificates = tls && new (await import("./program/tls.ts")).CertificateWatch(tls, (line) => warn(line));
+  const turn = await openTurn(config);
+  const cluster =
+    config.cluster.length === 0 ? null : await startCluster(log, config, () => draining.begin(EXIT.failed));
+  const pages = config.demo ? await readPages(log) : new Map();
   const sandbox = config.sandbox === "off" ? null : await import("./lockdown/sandbox.ts");
   const adminRoom = config.admin && (await import("./program/admin.ts"));
-  const cluster = config.cluster.length === 0 ? null : await startCluster(log, config, () => drain(1));
 
+  const notifier = openNotifier();
   const scrubber = await Scrubber.open(tls, (line) => log.warn(line));
-  const metrics = new Metrics();
+  const refusals = new Refusals(
+    () => performance.now(),
+    (line, fact) => log.say("limit", line, {}, { ...fact }),
+  );
+  const metrics = new Metrics(refusals);
   const resources = new ResourceReader();
   const memory = new MemoryWatch(config.maxMemoryBytes, () => resources.residentBytes());
   let isLocked = false;
   if (wrappers?.isGone) {
     log.say("failure", ORPHANED);
-    process.exit(1);
+    process.exit(EXIT.failed);
   }
   const admin =
     config.admin && adminRoom && listen(log, config.admin, (where) => listenForOperator(where, adminRoom.startAdmin));
-  const relay = listen(log, config, () => startRelay(config, dependencies(log, metrics, memory, tls, cluster, failed)));
+  const relay = listen(log, config, () =>
+    startRelay(config, dependencies(log, metrics, memory, { tls, turn, cluster, pages }, failed)),
+  );
   cluster?.serve(relay.forNodes);
-  const drain = drainOnSignal(log, config, relay, admin, cluster);
+  const { drainMs } = config;
+  const draining = newDraining({ log, notifier, relay, admin, cluster, drainMs, exit: (code) => process.exit(code) });
+  obey(log, notifier, relay, draining);
   if (wrappers)
     setInterval(() => {
       if (!wrappers.isGone) return;
       log.warn(ORPHANED);
-      drain(0);
+      draining.begin(EXIT.well);
     }, WATCH_MS);
   const drainInDoubt = (error: unknown) => {
     failed(error);
-    drain(1);
+    draining.begin(EXIT.failed);
   };
   process.on("uncaughtException", drainInDoubt);
   process.on("unhandledRejection", drainInDoubt);
   setInterval(() => scrubber.turn(metrics.activity), SCRUB_MS);
+  setInterval(() => notifier.turn(), notifier.turnMs);
   setInterval(() => {
     memory.turn();
     if (memory.isShort) log.warn("memory is short: nobody new is taken while more is in use than --max-memory says");
+    refusals.turn();
+    certificates?.turn(Date.now());
   }, LOOK_MS);
 
   const untuned = tuneListeners([relay.port, ...(admin ? [admin.port] : [])]);
   for (const name of Object.keys(process.env)) delete process.env[name]; // all that it says has been read
   const obstacle = sandbox?.lockDown(process.pid) ?? null; // before the first turn of the loop, so before any peer
   if (obstacle !== null && config.sandbox === "require") {
-    log.say("failure", `--sandbox "require" can't be had here: ${obstacle}`);
-    process.exit(1);
+    log.say("failure", `${nameOf("--sandbox")} "require" can't be had here: ${obstacle}`);
+    process.exit(EXIT.sandbox);
   }
   isLocked = sandbox !== null && obstacle === null;
-  const sandboxed = isLocked ? "on" : "off";
-  log.say("start", `version ${version}, with`, { ...given, "max-peers": config.maxPeers, sandbox: sandboxed });
+  const state = { "max-peers": config.maxPeers, sandbox: isLocked ? "on" : "off" };
+  const typed = { version, commit: COMMIT ?? "unknown", ...typedOptions(given), ...state };
+  const built = COMMIT === null ? version : `${version} (${COMMIT})`;
+  log.say("start", `version ${built}, with`, config.log === "json" ? typed : { ...given, ...state });
+  const fewFiles = openFiles && doubtAboutFiles(config, openFiles, memory.markBytes);
+  if (fewFiles) log.say("start", fewFiles);
   if (obstacle !== null) log.warn(`the sandbox is off: ${obstacle}`);
   if (untuned !== null) log.warn(`connections keep the kernel's own send buffers and times: ${untuned}`);
-  const doubt = tls && tlsFiles?.doubtAbout(tls, Date.now());
-  for (const line of doubt ? [...doubts, doubt] : doubts) log.warn(line);
-  if (admin) log.say("ready", `listening for the operator on ${admin.address}`);
-  log.say("ready", `listening on ${relay.address}`);
+  if (notifier.obstacle !== null) log.warn(notifier.obstacle);
+  if (config.admin && isExposed(config.admin.host)) log.warn(exposed(nameOf("--admin"), config.admin));
+  for (const line of doubts) log.warn(line);
+  certificates?.turn(Date.now());
+  if (turn?.notice) log.say("start", turn.notice);
+  if (admin) log.say("ready", `listening for the operator on ${admin.address}`, {}, { address: admin.address });
+  log.say("ready", `listening on ${relay.address}`, {}, { address: relay.address });
+  notifier.ready();
+
+  /** A warning that comes again. */
+  function warn(line: string): void {
+    log.say("warning", line);
+  }
 
   /** An error ends the socket that it came from; where the books no longer agree afterwards, it ends the relay. */
   function failed(error: unknown): void {
     metrics.failed();
     log.warn(`internal error: ${describeFailure(error)}`);
     setTimeout(() => {
-      if (relay.check()) drain(1);
+      if (relay.check()) draining.begin(EXIT.failed);
     });
   }
 
@@ -128,7 +171,7 @@ async function serve(config: Config, given: Record<string, string>, doubts: read
       isCrowded: () => relay.gauges().sockets > config.highWater || memory.isShort,
       metrics() {
         const secondsLeft = tls && Math.floor((tls.expiresAt - Date.now()) / 1_000);
-        const program = { version, bun: Bun.version, isLocked, droppedLines: log.dropped };
+        const program = { version, commit: COMMIT ?? "unknown", bun: Bun.version, isLocked, droppedLines: log.dropped };
         const used = { ...resources.read(), memoryBytes: memory.usedBytes, memoryMarkBytes: memory.markBytes };
         const nodes = cluster?.metrics().map((row) => family(...row)) ?? [];
         return metrics.write(relay.gauges(), used, program, secondsLeft) + nodes.join("");
@@ -137,27 +180,43 @@ async function serve(config: Config, given: Record<string, string>, doubts: read
   }
 }
 
+interface Chosen {
+  readonly tls: Certificate | null;
+  readonly turn: Turn | null;
+  readonly cluster: Cluster | null;
+  readonly pages: More;
+}
+
 function dependencies(
   log: Log,
   metrics: Metrics,
   memory: MemoryWatch,
-  tls: Certificate | null,
-  cluster: Cluster | null,
+  { tls, turn, cluster, pages }: Chosen,
   failed: (error: unknown) => void,
 ): Dependencies {
-  const world = {
+  const world: Dependencies = {
     events: metrics,
-    http: answer,
+    http: (request, status, sessions) => answer(request, status, sessions, pages),
     isShort: () => memory.isShort,
-    warn: (line: string) => log.warn(line),
+    warn: (warning: Warning) => log.warn(WARNINGS[warning]),
     failed,
     clock: new LoopClock(),
   };
   return {
     ...world,
     ...(tls && { tls: { cert: tls.cert, key: tls.key } }),
+    ...(turn && { moreInReady: turn.inReady }),
     ...(cluster && { directory: cluster }),
   };
+}
+
+/** The page to try the relay; ends the process where it was not built. */
+async function readPages(log: Log): Promise<More> {
+  const { newDemo, readDemo } = await import("./web/demo.ts");
+  const html = await readDemo();
+  if (html !== null) return new Map([["/demo", newDemo(html)]]);
+  log.say("failure", '--demo "on" can\'t be had: the page is not built, which `bun run build` does');
+  process.exit(EXIT.failed);
 }
 
 /** Starts a listener, or ends the process with one line that says why not. */
@@ -170,47 +229,13 @@ function listen<Where extends { host: string; port: number }, T>(
     return start(where);
   } catch (failure) {
     log.say("failure", `can't listen on ${where.host} port ${where.port}: ${whyNotListen(failure, where.port)}`);
-    process.exit(1);
+    process.exit(exitOfListen(failure));
   }
 }
 
-/** @returns what makes the relay drain and then end with an exit code; false where it drains already */
-function drainOnSignal(
-  log: Log,
-  config: Config,
-  relay: Relay,
-  admin: Admin | null,
-  cluster: Cluster | null,
-): (exitCode: number) => boolean {
-  const terminals = [0, 1, 2].filter((descriptor) => isatty(descriptor));
-  let isDraining = false;
-  function drain(exitCode: number): boolean {
-    if (isDraining) return false;
-    isDraining = true;
-    log.say("drain", `draining for up to ${config.drainMs / 1_000} s; a second signal stops at once`);
-    relay
-      .drain()
-      .then(() => cluster?.end())
-      .then(() => admin?.stop())
-      .then(
-        () => end("stopped", exitCode),
-        () => end("stopped in the middle of draining", 1),
-      );
-    return true;
-  }
-  function end(how: string, exitCode: number): void {
-    log.say("stop", how);
-    process.exit(exitCode);
-  }
-  ignoreOthers();
-  obeySignals((name, act) => process.on(name, act), {
-    drain: () => drain(0),
-    endAtOnce: () => end("stopped at once", 1),
-    isTerminalGone: () => terminals.some((descriptor) => !isatty(descriptor)),
-    warn: (line) => log.warn(line),
-    now: () => performance.now(),
-  });
-  return drain;
+async function openTurn(config: Config): Promise<Turn | null> {
+  if (config.stunUrls.length + config.turnUrls.length === 0) return null;
+  return (await import("./program/turn.ts")).readTurn(config, Date.now);
 }
 
 /** What the relay needs of a cluster before it is locked: its secrets are read, and its helpers run. */
@@ -218,15 +243,7 @@ async function startCluster(log: Log, config: Config, ended: () => void): Promis
   const { Cluster } = await import("./cluster/cluster.ts");
   const isBinary = Bun.main.startsWith("/$bunfs/");
   const program = isBinary ? [process.execPath] : [process.execPath, ...process.execArgv, Bun.main];
-  const settings = {
-    engines: config.cluster,
-    secrets: config.clusterSecretFile?.readLines(LEAST_SECRET) ?? [],
-    password: config.clusterPasswordFile?.read() ?? null,
-    ca: config.clusterCa === null ? null : await readFile("--cluster-ca", config.clusterCa),
-    mayPersist: config.clusterMayPersist,
-    isLocked: config.sandbox !== "off",
-  };
-  const cluster = await Cluster.start(settings, {
+  const cluster = await Cluster.start(await readCluster(config), {
     startHelper: () =>
       Bun.spawn({ cmd: [...program, HELPER], env: {}, stdin: "pipe", stdout: "pipe", stderr: "inherit" }),
     warn: (line) => log.warn(line),
@@ -237,7 +254,18 @@ async function startCluster(log: Log, config: Config, ended: () => void): Promis
   });
   if (typeof cluster !== "string") return cluster;
   log.say("failure", cluster);
-  process.exit(1);
+  process.exit(EXIT.failed);
+}
+
+async function readCluster(config: Config): Promise<ClusterConfig> {
+  return {
+    engines: config.cluster,
+    secrets: config.clusterSecretFile?.readLines(LEAST_SECRET) ?? [],
+    password: config.clusterPasswordFile?.read() ?? null,
+    ca: config.clusterCa === null ? null : await readFile("--cluster-ca", config.clusterCa),
+    mayPersist: config.clusterMayPersist,
+    isLocked: config.sandbox !== "off",
+  };
 }
 
 async function readFile(option: string, path: string): Promise<string> {
@@ -255,27 +283,89 @@ async function runHelper(): Promise<void> {
   for (const name of [...SIGNALS.drain, "SIGHUP", ...SIGNALS.nothing] as const) process.on(name, () => {});
   await help(
     () => lockDown(process.pid, ["sockets"]),
-    () => process.exit(0),
+    () => process.exit(EXIT.well),
   );
 }
 
-async function runCheck(args: readonly string[]): Promise<void> {
-  const hasUrl = args[0] !== undefined && !args[0].startsWith("-");
-  const config = readConfig(hasUrl ? args.slice(1) : args, process.env);
-  const scheme = config.tlsCert === null ? "ws" : "wss";
-  const { check, reachable } = await import("./program/check.ts");
-  const url = hasUrl
-    ? `${args[0]}`
-    : `${scheme}://${await reachable(localHosts(config.host), config.port)}:${config.port}`;
-  if (!/^wss?:$/.test(URL.parse(url)?.protocol ?? ""))
-    throw new ConfigError(`check ${JSON.stringify(url)} is not a ws:// or wss:// URL`);
-  const hello = { origin: config.origins[0]?.example, isOwn: !hasUrl };
-  process.exit((await check(url, hello, (line) => print(`${line}\n`))) ? 0 : 1);
+async function readTls({ tlsCert, tlsKey }: Config, nameOf: NameOf): Promise<Certificate | null> {
+  if (tlsCert === null || tlsKey === null) return null;
+  return (await import("./program/tls.ts")).readCertificate(tlsCert, tlsKey, nameOf);
 }
 
-async function runPrint([what, ...args]: readonly string[]): Promise<void> {
-  const { printed } = await import("./program/print.ts");
-  print(printed(what, readConfig(args, process.env), givenOptions(args, process.env)));
+function openNotifier(): Notifier {
+  const { NOTIFY_SOCKET: socket, WATCHDOG_USEC: watchdogUs, WATCHDOG_PID: watchdogPid } = process.env;
+  return Notifier.open({ socket, watchdogUs, watchdogPid }, process.pid);
+}
+
+function exposed(name: string, { host, port }: Endpoint): string {
+  return `${name} is where strangers may reach it (${host} port ${port}): it asks for no password; give it 127.0.0.1, or keep them off by a firewall`;
+}
+
+function obey(log: Log, notifier: Notifier, relay: Relay, draining: Draining): void {
+  const terminals = [0, 1, 2].filter((descriptor) => isatty(descriptor));
+  ignoreOthers();
+  obeySignals((name, act) => process.on(name, act), {
+    drain: () => draining.begin(EXIT.well),
+    endAtOnce: () => draining.endAtOnce(),
+    gather() {
+      log.say("gather", "who waits alone is sent to come back");
+      relay.gather();
+    },
+    isTerminalGone: () => terminals.some((descriptor) => !isatty(descriptor)),
+    refuseToReload(line) {
+      notifier.reloading();
+      log.say("warning", line);
+      notifier.status(line);
+      notifier.ready();
+    },
+    now: () => performance.now(),
+  });
+}
+
+async function runCheck(words: readonly string[]): Promise<void> {
+  const { own, rest } = splitFlags(CHECK_OPTIONS, words);
+  const { waitMs, hasProbe, isTurn, isConfig } = readOptions(CHECK_OPTIONS, own, {});
+  const hasUrl = rest[0] !== undefined && !rest[0].startsWith("-");
+  const args = hasUrl ? rest.slice(1) : rest;
+  if (isConfig) return checkConfig(args);
+  const config = readConfig(args, process.env);
+  const scheme = config.tlsCert === null ? "ws" : "wss";
+  const { check, reachable } = await import("./program/check.ts");
+  const address = async () =>
+    hasUrl ? `${rest[0]}` : `${scheme}://${await reachable(localHosts(config.host), config.port)}:${config.port}`;
+  if (hasUrl && !/^wss?:$/.test(URL.parse(`${rest[0]}`)?.protocol ?? ""))
+    throw new ConfigError(`check ${JSON.stringify(rest[0])} is not a ws:// or wss:// URL`);
+  const hello = { origin: config.origins[0]?.example, isOwn: !hasUrl };
+  const tryServers = isTurn ? (await import("./program/turn-check.ts")).tryServers : null;
+  const isWell = await check(address, { hello, hasProbe, waitMs, tryServers }, (line) => print(`${line}\n`));
+  process.exit(isWell ? EXIT.well : EXIT.failed);
+}
+
+/** Reads all that a start reads. What is wrong with it is thrown, as there. */
+async function checkConfig(args: readonly string[]): Promise<void> {
+  const config = readConfig(args, process.env, openFileLimit() ?? undefined);
+  const tls = await readTls(config, optionNames(args, process.env));
+  await openTurn(config);
+  await readCluster(config);
+  const doubt = tls && (await import("./program/tls.ts")).doubtAbout(tls, Date.now());
+  for (const line of [...doubtsAbout(process.env), ...(doubt ? [doubt] : [])]) newLog("text").warn(line);
+  print(`ok    a start would take these options${tls ? " and this certificate" : ""}\n`);
+}
+
+async function runPrint([what, ...words]: readonly string[]): Promise<void> {
+  const { own, rest } = splitFlags(PRINT_OPTIONS, words);
+  const options = readOptions(PRINT_OPTIONS, own, {});
+  const { missingFiles, printed } = await import("./program/print.ts");
+  const asked = {
+    config: readConfig(rest, process.env),
+    given: givenOptions(rest, process.env),
+    options,
+    nameOf: optionNames(rest, process.env),
+  };
+  const text = printed(what, asked);
+  if (options.output === null) print(text);
+  else (await import("./program/replace.ts")).replaceFile(options.output, text);
+  for (const line of missingFiles(what, asked)) newLog("text").warn(line);
 }
 
 function newLog(format: Config["log"]): Log {
@@ -283,14 +373,15 @@ function newLog(format: Config["log"]): Log {
   return new Log(format, new Outlet(1, poll), new Outlet(2, poll));
 }
 
+/** Where nobody reads any more, nobody misses it. */
 function print(text: string): void {
-  process.stdout.write(text);
+  writeWhole(1, text);
 }
 
 try {
   await main(process.argv.slice(2));
 } catch (failure) {
-  if (!(failure instanceof ConfigError)) throw failure;
+  if (!(failure instanceof ConfigError) && !(failure instanceof WriteError)) throw failure;
   newLog("text").say("failure", failure.message);
-  process.exit(2);
+  process.exit(failure instanceof ConfigError ? EXIT.asked : EXIT.failed);
 }

@@ -198,6 +198,7 @@ export function newNegotiation(
     // Both offered at once: the initiator's stands, the joiner's is rolled back by the browser.
     if (isOffer ? session.isInitiator && (making || !isFree) : isFree || (re !== undefined && re !== pending)) return;
     options.received?.(description);
+    if (isOffer) taking.setConfiguration?.(configuration()); // it may gather anew, and the credentials have an end
     await taking.setRemoteDescription({ type, sdp });
     theirs = from;
     release();

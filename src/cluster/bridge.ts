@@ -5,7 +5,7 @@
  * never speaks to the engine: how that is done, it is given.
  */
 import type { Answer, Event as CoreEvent, Seat } from "../core/admission.ts";
-import { type AddressTable, EXEMPT } from "../core/limits.ts";
+import type { Account } from "../core/limits.ts";
 import { type Opposite, Peer, type Socket } from "../core/peer.ts";
 import { ERRORS, type ErrorName, type JoinMessage, PEER_LEFT } from "../core/protocol.ts";
 import type { Directory } from "../core/relay.ts";
@@ -22,7 +22,8 @@ export interface Host {
   pass(peer: Peer, text: string): boolean;
   publish(sessionCode: string, text: string): number;
   now(): number;
-  readonly addresses: AddressTable;
+  /** On which guests count: each is counted by its own node. */
+  readonly guestAccount: Account;
 }
 
 /** The way to engine and nodes. None of it waits, fails or answers: answers come as events. */
@@ -91,8 +92,8 @@ class Guest extends Peer {
   readonly #link: Link;
   readonly #send: Send;
 
-  constructor(link: Link, send: Send) {
-    super(EXEMPT); // its own node counts it
+  constructor(account: Account, link: Link, send: Send) {
+    super(account);
     this.#link = link;
     this.#send = send;
   }
@@ -288,7 +289,7 @@ export class Bridge implements Directory {
   }
 
   #welcome(host: Host, link: Link, join: string): void {
-    const guest = new Guest(link, this.#send);
+    const guest = new Guest(host.guestAccount, link, this.#send);
     guest.socket = new GuestSocket(guest, link, this.#send, host, () => this.#soon(() => this.#exit(host, link)));
     this.#guests.set(link, guest);
     host.apply({ type: "connect", peer: guest });
@@ -325,7 +326,7 @@ export class Bridge implements Directory {
   #dismiss(host: Host, link: Link, peer: Peer, reason: string): void {
     this.#away.delete(link);
     const name = Object.hasOwn(ERRORS, reason) ? (reason as ErrorName) : "restarting";
-    if (name === "session-full" || name === "role-taken") host.addresses.failed(peer.address, host.now());
+    if (name === "session-full" || name === "role-taken") peer.account.failures.take(host.now());
     peer.closedFor = name;
     peer.socket?.close(ERRORS[name].close ?? undefined, name);
   }

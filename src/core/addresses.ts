@@ -1,71 +1,53 @@
 /**
- * The notation of network addresses: what a socket, a proxy or an option writes, as numbers that can be compared.
- * Pure; it keeps no address.
+ * Network addresses: what a socket or a proxy writes, as numbers that can be compared. Pure; it keeps no address.
  */
+import { isIPv4 } from "node:net";
 
-/** An address as eight groups of 16 bits; IPv4 is ::ffff:a.b.c.d (RFC 4291, section 2.5.5.2). */
-export type Address = readonly number[];
+/** An address as 128 bits; IPv4 is ::ffff:a.b.c.d (RFC 4291, section 2.5.5.2). */
+export type Address = bigint;
+const V4 = 0xffff_0000_0000n;
+/** Of somebody whose address can't be read: in no range. */
+export const UNKNOWN: Address = -1n;
 
-export interface Cidr {
-  readonly address: Address;
-  readonly bits: number;
-}
+/** The addresses whose first `bits` bits are those of `address`. */
+export type Cidr = { readonly address: Address; readonly bits: number };
 
-/** Longer than an address with zone and port: an expression's time may grow with the square of a text. */
-const LONGEST = 100;
-/** So much of X-Forwarded-For is read, from its right end. */
-const LONGEST_HEADER = 1_000;
+const LONGEST = 100; // with zone and port, and to spare: an expression's time may grow with the square of a text
+const LONGEST_HEADER = 1_000; // so much of X-Forwarded-For is read, from its right end
+/** `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `fe80::1%eth0`, `[2001:db8::1]:80`: zone and port are passed over. */
+const WRITTEN = /^(?:(\d+\.[\d.]+)(?::\d+)?|\[?([\da-f:.]*(?:[\da-f]|::))(?:%\w+)?(?:\](?::\d+)?)?)$/i;
 
-/** Reads an IPv4 or IPv6 address as a socket or a proxy writes it; a port, brackets and a zone are passed over. */
+/** Reads an IPv4 or IPv6 address as a socket or a proxy writes it; null where it is none. */
 export function parseAddress(text: string): Address | null {
   if (text.length > LONGEST) return null;
-  const bare = /^\s*\[?(.*?)(?:%\w+)?(?:\]|\](?::\d+))?\s*$/.exec(text)?.[1] ?? "";
-  const v4 = /^(?:::ffff:)?(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})(?::\d+)?$/i.exec(bare);
-  if (v4) {
-    const [a = 0, b = 0, c = 0, d = 0] = v4.slice(1).map(Number);
-    return Math.max(a, b, c, d) > 255 ? null : [0, 0, 0, 0, 0, 0xffff, (a << 8) | b, (c << 8) | d];
-  }
-  const [head = [], tail, ...more] = bare.split("::").map((half) => (half === "" ? [] : half.split(":")));
-  const left = 8 - head.length - (tail?.length ?? 0);
-  if (more.length > 0 || (tail ? left < 1 : left !== 0)) return null;
-  const groups = [...head, ...Array<string>(left).fill("0"), ...(tail ?? [])];
-  return groups.every((group) => /^[0-9a-f]{1,4}$/i.test(group))
-    ? groups.map((group) => Number.parseInt(group, 16))
-    : null;
+  const [, v4 = "", v6 = ""] = WRITTEN.exec(text.trim()) ?? [];
+  if (isIPv4(v4)) return V4 | BigInt(v4.split(".").reduce((bits, byte) => bits * 256 + Number(byte), 0));
+  const host = URL.parse(`ws://[${v6}]`)?.hostname; // checked, and in the one notation that RFC 5952 leaves
+  if (host === undefined) return null;
+  const [head = "", tail = ""] = host.slice(1, -1).split("::").map(digits);
+  return BigInt(`0x${head.padEnd(32 - tail.length, "0")}${tail}`);
 }
 
-/** Reads `10.0.0.0/8`, `fd00::/8` or a single address. */
-export function parseCidr(text: string): Cidr | null {
-  const [, base = "", length] = /^([^/]*?)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
-  const address = parseAddress(base);
-  if (address === null) return null;
-  const width = base.includes(".") ? 32 : 128;
-  const bits = Number(length ?? width);
-  return bits > width ? null : { address, bits: bits + 128 - width };
+/** Groups of hex digits, each filled up to four; no group counts as one of zeros. */
+function digits(groups: string): string {
+  const each = groups.split(":").map((group) => group.padStart(4, "0"));
+  return each.join("");
 }
 
 export function isIn(address: Address, ranges: readonly Cidr[]): boolean {
-  return ranges.some(({ address: base, bits }) =>
-    base.every((group, i) => {
-      const compared = Math.min(16, Math.max(0, bits - 16 * i));
-      return (group ^ (address[i] ?? -1)) >> (16 - compared) === 0; // -1: an unknown address is in no range
-    }),
-  );
+  return ranges.some((range) => (address ^ range.address) >> BigInt(128 - range.bits) === 0n);
 }
 
-/**
- * Whose connection it is: the peer of the socket, or, where that is a trusted proxy, whom the proxy names. The
- * header is read from its right end, where the nearest proxy wrote, and only as far as the proxies are trusted.
- */
-export function clientAddress(remote: Address, forwardedFor: string, trusted: readonly Cidr[]): Address {
-  let client = remote;
+/** Whom a trusted proxy names as its client, or null. The header is read from its right end, where the nearest proxy wrote,
+ * and only as far as the proxies are trusted. */
+export function namedClient(proxy: Address, forwardedFor: string, trusted: readonly Cidr[]): Address | null {
+  let client: Address | null = null;
   const entries = forwardedFor.slice(-LONGEST_HEADER).split(",");
   if (forwardedFor.length > LONGEST_HEADER) entries[0] = ""; // cut in two, it would be another address
   for (const entry of entries.reverse()) {
-    if (!isIn(client, trusted)) break;
-    const before = parseAddress(entry);
-    if (before === null) break;
-    client = before;
+    const named: Address | null = isIn(client ?? proxy, trusted) ? parseAddress(entry) : null;
+    if (named === null) break;
+    client = named;
   }
   return client;
 }

@@ -3,11 +3,8 @@
  * be in it that two parsers could read in two ways. Pure; it keeps and repeats nothing of what it reads.
  */
 
-/** A payload nests once (an offer holds strings); what nests deeper than this is an attack on a parser. */
-export const MAX_DEPTH = 8;
-/** Characters outside of strings, strings, and quotes in them. 64 KiB of small things cost a parser 12 ms; a description
- * has 40 of them, a hundred candidates in one message 1,800. */
-export const MAX_PIECES = 2_048;
+export const MAX_DEPTH = 8; // a payload nests once; what nests deeper than this is an attack on a parser
+export const MAX_PIECES = 2_048; // characters outside of strings, strings, quotes in them: 64 KiB of them cost 12 ms
 
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
@@ -50,22 +47,17 @@ function isEscaped(text: string, at: number): boolean {
   return (at - backslash) % 2 === 0;
 }
 
-/**
- * How many names the parsed value holds, at all depths; NaN, which equals nothing, where it is no I-JSON
- * (RFC 7493: lone surrogates), nests too deep, or carries a name made to poison a careless receiver.
- */
+/** How many names a value holds; NaN where it holds a lone surrogate or a name made to poison a receiver, or nests too deep. */
 function namesIn(value: unknown, depth: number): number {
   if (typeof value === "string") return value.isWellFormed() ? 0 : Number.NaN;
   if (typeof value !== "object" || value === null) return 0;
   if (depth === MAX_DEPTH) return Number.NaN;
   let names = 0;
-  if (Array.isArray(value)) {
-    for (const item of value) names += namesIn(item, depth + 1);
-  } else if (isObject(value)) {
+  if (Array.isArray(value)) for (const item of value) names += namesIn(item, depth + 1);
+  else if (isObject(value))
     for (const name in value) {
       if (name === "__proto__" || !name.isWellFormed()) return Number.NaN;
       names += 1 + namesIn(value[name], depth + 1);
     }
-  }
   return names;
 }

@@ -1,95 +1,73 @@
 /**
- * All that is kept of one peer, in one place, for as long as its socket is open: where it stands in admission, its
- * token, and what it has used up. No address, no message. It decides nothing.
+ * All that is kept of one peer, in one place, for as long as its socket is open, and of a session: where it stands in
+ * admission, its token, and what it has used up. No address, no message. It decides nothing.
  */
 import type { ServerWebSocket } from "bun";
+import { type Account, Bucket } from "./limits.ts";
 import { type ErrorName, type JoinMessage, PEER_LEFT, PROBE } from "./protocol.ts";
 
-/** What is used of a socket; where there are several relays, it may be one of another node. */
-export type Socket = Pick<
-  ServerWebSocket<Peer>,
-  | "data"
-  | "readyState"
-  | "sendText"
-  | "publishText"
-  | "subscribe"
-  | "unsubscribe"
-  | "getBufferedAmount"
-  | "ping"
-  | "close"
-  | "terminate"
->;
+type Used = "data" | "readyState" | "sendText" | "publishText" | "subscribe" | "unsubscribe" | "getBufferedAmount";
+/** What is used of a socket: where there are several relays, it may be one of another node. */
+export type Socket = Pick<ServerWebSocket<Peer>, Used | "ping" | "close" | "terminate">;
 
 /** Whoever sits opposite: a socket here, or, where there are several relays, a peer of another one, or that relay. */
 export interface Opposite {
   /** Passes on what `from` said. Returns false where it could not be, or where more than `mostBytes` now wait here. */
   text(text: string, from: Socket, mostBytes: number): boolean;
-  /** Asks whether it is there. */
-  probe(): void;
-  /** Tells it that it was heard. */
-  heard(): void;
-  /** Tells it that the other seat fell free. */
-  left(): void;
+  probe(): void; // asks whether it is there
+  heard(): void; // tells it that it was heard
+  left(): void; // tells it that the other seat fell free
 }
 
-export interface Session {
+export class Session {
   readonly code: string;
   readonly beganAt: number;
-  initiator: Peer | null;
-  joiner: Peer | null;
-  /** When it was last joined or relayed for. */
-  activeAt: number;
-  /** When both seats were first held. */
-  readyAt: number | null;
-  isAnswered: boolean;
-  /** Whether a third peer was turned away. */
-  isCrowded: boolean;
-  /** How often both seats were filled: which ready is the present one. */
-  pairing: number;
+  activeAt: number; // when it was last joined or relayed for
+  readyAt: number | null = null; // when both seats were first held
+  initiator: Peer | null = null;
+  joiner: Peer | null = null;
+  pairing = 0; // how often both seats were filled: which ready is the present one
+  isAnswered = false;
+  isCrowded = false; // a third peer was turned away
+
+  constructor(code: string, now: number) {
+    this.code = code;
+    this.beganAt = this.activeAt = now;
+  }
 }
 
 export class Peer implements Opposite {
-  /** Null from its close on. */
-  socket: Socket | null = null;
-  /** Whether its socket is one of this process, and not of another node. */
-  readonly isHere: boolean = true;
-  /** Where its address is counted; see AddressTable. */
-  readonly address: number;
+  socket: Socket | null = null; // null from its close on
+  readonly isHere: boolean = true; // its socket is one of this process, and not of another node
+  readonly account: Account; // of its address
+  readonly tokens: Bucket; // for messages
 
   // Admission's; see admission.ts.
   phase: "new" | "pending" | "away" | "probing" | "seated" | "gone" = "new";
-  /** When its present wait began. */
-  since = 0;
+  home: Opposite | null = null; // the way to its session, where another node has that
+  isMet = false; // and somebody sits opposite there
+  since = 0; // when its present wait began
   heardAt = 0;
   session: Session | null = null;
   isInitiator = false;
   token = "";
-  /** As it said when it joined; see JoinMessage. */
-  instance: string | null = null;
+  instance: string | null = null; // this and `answers` as it said when it joined; see JoinMessage
   answers = false;
-  /** What it asked for, while that is pending or its seat's holder is probed. */
-  asked: JoinMessage | null = null;
-  /** The node that has its session, where that is another one; and whether somebody sits opposite there. */
-  home: Opposite | null = null;
-  isMet = false;
-  /** Who waits for its seat while it is probed. */
-  newcomers: Peer[] | null = null;
+  asked: JoinMessage | null = null; // what it asked for, while that is pending or its seat's holder is probed
+  newcomers: Peer[] | null = null; // who waits for its seat while it is probed
 
-  // The edge's; see liveness.ts, and `heard` in relay.ts.
+  // The edge's; see relay.ts.
   heardTurn = 0;
-  slot = 0;
-  /** Pings of the relay that it has yet to answer. */
-  pongsDue = 0;
+  slot = 0; // in which turn of each round it is pinged
+  pongsDue = 0; // pings of the relay that it has yet to answer
   badMessages = 0;
   messages = 0;
   bytes = 0;
-  /** When its bucket of messages is full again. */
-  fullAt = 0;
-  /** Why it was closed here. */
-  closedFor: ErrorName | "silent" | null = null;
+  closedFor: ErrorName | "silent" | null = null; // why it was closed here
 
-  constructor(address: number) {
-    this.address = address;
+  constructor(account: Account) {
+    this.account = account;
+    this.tokens = new Bucket(account.limits.messageRate, account.limits.messageBurst);
   }
 
   text(text: string, from: Socket, mostBytes: number): boolean {

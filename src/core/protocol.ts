@@ -17,16 +17,12 @@
  *
  * A session has two seats, initiator and joiner. Its code is made by the clients and is a secret. A relayed
  * message is parsed to check it and then passed on byte for byte, in order; it is never rebuilt.
- *
  * This file is pure. It never keeps, prints or throws any part of what it was given.
  */
-
 import { isObject, readStrict } from "./json.ts";
 
-/**
- * Every way a peer can be told no: one name for wire, log and docs; the code it is closed with, or null where it may go
- * on; whether the same may be tried again, on a new socket where this one is closed; and its words.
- */
+/** Every way a peer can be told no: its name for wire, log and docs, its close code if it ends the peer, whether the same
+ * may be tried again (on a new socket where this one is closed), and its words. */
 export const ERRORS = {
   "bad-message": { close: 4505, retry: false, message: "This is not a message of the protocol." },
   "not-joined": { close: null, retry: false, message: "Join a session first." },
@@ -47,9 +43,7 @@ export const ERRORS = {
   restarting: { close: 1012, retry: true, message: "The relay is restarting." },
 } as const satisfies Record<string, { close: number | null; retry: boolean; message: string }>;
 
-/** So many bad messages are forgiven on one socket; the next one closes it. */
-export const FORGIVEN_BAD_MESSAGES = 5;
-
+export const FORGIVEN_BAD_MESSAGES = 5; // on one socket; the next one closes it
 export type ErrorName = keyof typeof ERRORS;
 
 /** What a peer may send that is passed on, and under which name it carries what is for the other. */
@@ -61,34 +55,28 @@ export interface JoinMessage {
   readonly sessionCode: string;
   readonly isInitiator: boolean;
   readonly token: string | null;
-  /** Which page this is; who names it hears of the other's in its `ready`. */
-  readonly instance: string | null;
-  /** Whether it answers a probe by a message, since its browser answers pings though no page is there. */
-  readonly answers: boolean;
+  readonly instance: string | null; // which page this is; who names it hears of the other's in its `ready`
+  readonly answers: boolean; // a probe, by a message: its browser answers pings though no page is there
 }
 export interface RelayedMessage {
   readonly type: RelayedType;
   readonly sessionCode: string;
-  /** For which ready it is meant; null: for any. */
-  readonly pairing: number | null;
+  readonly pairing: number | null; // for which ready it is meant; null: for any
 }
 export type ClientMessage = JoinMessage | RelayedMessage | { readonly type: "leave" | "ping" | "pong" };
 /** What was wrong with a message: no JSON as it has to be, or the first field that is not what it has to be. */
 export type Field = "json" | keyof JoinMessage | keyof RelayedMessage | (typeof PAYLOADS)[RelayedType];
 
-export const READY = '{"type":"ready"}'; // to the letter, for clients in use
 export const PEER_LEFT = '{"type":"peer-left"}';
 export const PONG = '{"type":"pong"}';
 export const PROBE = '{"type":"probe"}';
-
-const SESSION_CODE = /^[A-Za-z0-9_-]{8,64}$/;
 
 /** The `joined` message. `token`: 128 random bits; `expiresInMs`: idle time after which the session ends. */
 export function joined(token: string, expiresInMs: number, hasOpposite: boolean): string {
   return `{"type":"joined","token":"${token}","expiresInMs":${expiresInMs},"opposite":${hasOpposite}}`;
 }
 
-/** The `ready` of one peer: with pairing and the other's instance where it named its own, and `more` members as JSON. */
+/** The `ready` of one peer, with pairing and the other's instance where it named its own; `more`: members as JSON. */
 export function ready(pairing: number | null, other: string | null, more = ""): string {
   const asked = pairing === null ? "" : `,"pairing":${pairing},"peer":${other === null ? null : `"${other}"`}`;
   return `{"type":"ready"${asked}${more}}`;
@@ -102,10 +90,7 @@ export function error(name: ErrorName, retryAfterMs: number | null = null, field
   return `{"type":"error","code":"${name}","message":"${message}","retry":${retry || wait !== ""}${wait}${where}}`;
 }
 
-/**
- * Checks one text frame (docs/PROTOCOL.md, "Messages").
- * @returns the message, or the name of the field that makes it none; never throws.
- */
+/** Checks a text (docs/PROTOCOL.md, "Messages"). Returns the message, or the field that makes it none; never throws. */
 export function parse(text: string): ClientMessage | Field {
   const value = readStrict(text);
   if (value === null) return "json";
@@ -134,5 +119,5 @@ function isRelayed(type: unknown): type is RelayedType {
 }
 
 function isName(value: unknown): value is string {
-  return typeof value === "string" && SESSION_CODE.test(value);
+  return typeof value === "string" && /^[A-Za-z0-9_-]{8,64}$/.test(value);
 }

@@ -3,48 +3,31 @@
  * from peer to peer: parse, check, publish. What is decided is decided elsewhere, by functions that return a value; this
  * file speaks and closes, in the order given: state first, close last. It keeps nothing of a peer beside its `Peer`.
  */
-import { type Answer, type Effect, type Event, opposite, type Seat, State, step } from "./admission.ts";
-import type { Clock } from "./clock.ts";
-import type { Events, Status } from "./events.ts";
-import { AddressTable, Bucket, EXEMPT, type Limits } from "./limits.ts";
-import { judge, TURN_MS } from "./liveness.ts";
+import { type Answer, type Effect, type Effects, type Event, opposite, type Seat, State, step } from "./admission.ts";
+import { type Clock, judge, TURN_MS } from "./clock.ts";
+import type { Events, Status, Warning } from "./events.ts";
+import { AddressTable, type Limits } from "./limits.ts";
 import { Peer, type Socket } from "./peer.ts";
 import * as wire from "./protocol.ts";
-import { HEADERS, spread, UpgradePolicy } from "./upgrades.ts";
+import { HEADERS, spread, upgradePolicy } from "./upgrades.ts";
 
+const CHECK_SWEEPS = 60; // in so many the self-check looks at every session, whatever happens meanwhile
+export const READ_LIMIT_FACTOR = 17 / 16; // what is so much over the limit is read, to tell its sender why
+const LINGER_MS = 250; // so long the last close frames have to be read, before the connections under them are cut
+const ABUSE_TOKENS = 10; // so many new connections an abuse costs its address: coming back does not wash it off
+export const LEAST_WAIT_MS = 1_000; // for who was too fast: a loop of tries costs both ends more than the wait
+const LONGEST_PONG = 100; // an answer to a probe is free, and needs 15 characters
+
+/** Where a relay listens, and what it keeps to. */
+export type Listener = Limits & { readonly host: string; readonly port: number; readonly reusePort: boolean };
 export type Relay = ReturnType<typeof startRelay>;
-
-/** The self-check has looked at every session after so many sweeps, whatever happens meanwhile. */
-const CHECK_SWEEPS = 60;
-/** A message up to this multiple of the limit is read, to tell its sender why; so much may be unfinished, too. */
-export const READ_LIMIT_FACTOR = 17 / 16;
-/** So long the last close frames have to be read, before the connections under them are cut. */
-const LINGER_MS = 250;
-/** What an abuse costs of an address's tokens for new connections, so that coming back does not wash it off. */
-const ABUSE_TOKENS = 10;
-
-/** Who was too fast is asked to wait at least so long: a loop of tries costs both ends more than the wait. */
-export const LEAST_WAIT_MS = 1_000;
-
-/** A pong is looked for in messages up to so many characters; it has 15. */
-const LONGEST_PONG = 100;
-
-/** Where a relay listens. */
-export interface Listener {
-  readonly host: string;
-  readonly port: number;
-  readonly reusePort: boolean;
-}
 
 /** Which node has which session, known to several relays. It answers `ask` in a later turn, if at all. */
 export interface Directory {
   ask(join: wire.JoinMessage, peer: Peer, answer: (answer: Answer) => void): void;
-  /** Nobody waits for the answer to a join any more. */
-  withdraw(join: wire.JoinMessage): void;
-  /** A yes to a join came too late, or the seat is free again. */
-  giveBack(seat: Seat): void;
-  /** Is called before anything is done that a peer asks for: what this node may no longer have is given up first. */
-  watch(): void;
+  withdraw(join: wire.JoinMessage): void; // nobody waits for the answer to a join any more
+  giveBack(seat: Seat): void; // a yes to a join came too late, or the seat is free again
+  watch(): void; // before anything is done that a peer asks for: what this node may no longer have is given up first
 }
 
 /** What a relay is given of the world around it. */
@@ -53,32 +36,25 @@ export interface Dependencies {
   readonly clock: Clock;
   /** Answers a request that asks for no WebSocket. `sessions`: those with at least one peer now. */
   http(request: Request, status: Status, sessions: number): Response;
-  /** Whether memory is too short for anybody new. */
-  isShort?(): boolean;
-  /** What else the `ready` of one peer holds: members as JSON, each with a comma before it. */
-  moreInReady?(): string;
-  /** Takes a line for the operator, which holds nothing of a peer. */
-  warn(line: string): void;
-  /** Takes an error that nobody expected. What it quotes may be what a peer sent. */
-  failed(error: unknown): void;
-  /** Certificate chain and key as PEM, where the relay speaks TLS itself. */
-  readonly tls?: { readonly cert: string; readonly key: string };
+  isShort?(): boolean; // whether memory is too short for anybody new
+  moreInReady?(): string; // what else the `ready` of one peer holds: members as JSON, each with a comma before it
+  warn(warning: Warning): void;
+  failed(error: unknown): void; // an error that nobody expected. What it quotes may be what a peer sent
+  readonly tls?: { readonly cert: string; readonly key: string }; // as PEM, where the relay speaks TLS itself
   readonly directory?: Directory;
 }
 
 /** Starts a relay. Throws where the address can't be listened on, as Bun.serve does. */
-export function startRelay(config: Listener & Limits, dependencies: Dependencies) {
-  const { events, clock, http, isShort = () => false, warn, failed, tls } = dependencies;
-  const { directory, moreInReady = () => "" } = dependencies;
+export function startRelay(config: Listener, dependencies: Dependencies) {
+  const { events, clock, http, warn, failed, tls, directory } = dependencies;
+  const { isShort = () => false, moreInReady = () => "" } = dependencies;
   const addresses = new AddressTable(config, crypto.getRandomValues(new Uint32Array(1))[0] ?? 0);
-  const state = new State(config, addresses, directory !== undefined);
-  const upgrades = new UpgradePolicy(config, addresses, events, warn, isShort);
+  const enter = upgradePolicy(config, addresses, events, warn, isShort);
+  const state = new State(config, directory !== undefined);
   const pingSweeps = Math.ceil(config.pingIntervalMs / TURN_MS);
-  const bucket = new Bucket(config.messageRate, config.messageBurst);
-  let isDegraded = false;
   let sweeps = 0;
-  /** When a drain has lasted long enough; it is over by then, or as soon as nobody is left. */
-  let cutAt = Number.POSITIVE_INFINITY;
+  let isDegraded = false;
+  let cutAt = Number.POSITIVE_INFINITY; // when a drain has lasted long enough; it is over sooner if nobody is left
   let emptied = () => {};
 
   const server = Bun.serve({
@@ -93,15 +69,15 @@ export function startRelay(config: Listener & Limits, dependencies: Dependencies
       return new Response("Internal error\n", { status: 500, headers: HEADERS });
     },
     fetch(request, server) {
-      if (!/^websocket$/i.test(request.headers.get("upgrade") ?? ""))
-        return http(request, status(), state.sessions.size);
-      const now = clock.now();
-      const remote = server.requestIP(request)?.address ?? "";
-      const address = upgrades.enter(request, remote, now, status(), state.peers.size, !clock.isLate);
-      if (address instanceof Response) return address;
-      if (server.upgrade(request, { data: new Peer(address) })) return undefined;
-      addresses.exit(address);
-      events.upgraded("malformed");
+      if (/^websocket$/i.test(request.headers.get("upgrade") ?? "")) {
+        const now = clock.now();
+        const remote = server.requestIP(request)?.address ?? "";
+        const answer = enter(request, remote, now, status(), state.peers.size, !clock.isLate);
+        if (answer instanceof Response) return answer;
+        if (server.upgrade(request, { data: new Peer(answer) })) return undefined;
+        answer.connections--;
+        events.upgraded("malformed");
+      }
       return http(request, status(), state.sessions.size);
     },
     websocket: {
@@ -114,17 +90,17 @@ export function startRelay(config: Listener & Limits, dependencies: Dependencies
       publishToSelf: false,
       open(ws) {
         ws.data.socket = ws;
-        events.upgraded("taken");
         ws.data.slot = Math.floor(Math.random() * pingSweeps); // a crowd that came at once is not pinged at once
         ws.data.heardTurn = sweeps;
+        events.upgraded("taken");
         apply({ type: "connect", peer: ws.data });
       },
-      message: (ws, data) => refuse(ws.data, take(ws, data)),
-      ping: ({ data: peer }) => refuse(peer, control(peer, false)),
-      pong: ({ data: peer }) => refuse(peer, control(peer, peer.pongsDue > 0)),
+      message: (ws, data) => take(ws, data),
+      ping: ({ data: peer }) => control(peer, false),
+      pong: ({ data: peer }) => control(peer, peer.pongsDue > 0),
       close({ data: peer }, code) {
         events.closed(peer.closedFor, code);
-        addresses.exit(peer.address);
+        peer.account.connections--;
         part(peer);
       },
       error(error, ws) {
@@ -136,154 +112,115 @@ export function startRelay(config: Listener & Limits, dependencies: Dependencies
   const { port = config.port } = server;
   const stopSweeping = clock.every(TURN_MS, sweep);
 
-  function status(): Status {
-    if (state.isDraining) return "draining";
-    return isDegraded ? "degraded" : "ok";
-  }
+  const status = (): Status => (state.isDraining ? "draining" : isDegraded ? "degraded" : "ok");
 
-  /** A frame of the WebSocket protocol: a ping, or a pong. A browser answers pings though no page may be there. */
-  function control(peer: Peer, isAnswer: boolean): wire.ErrorName | null {
+  /** Does what a message asks for, or says why not. */
+  function take(ws: Socket, data: string | Buffer) {
+    const { data: peer } = ws;
     const now = clock.now();
-    peer.heardTurn = sweeps;
-    if (!peer.answers) heard(peer, now);
-    if (!isAnswer) return charge(peer, now, 0);
-    peer.pongsDue--; // who answers the relay pays nothing
-    return null;
-  }
-
-  function heard(peer: Peer, now: number): void {
-    peer.heardTurn = sweeps;
-    peer.heardAt = now;
-    if (peer.newcomers !== null && !peer.answers) apply({ type: "heard", peer });
-  }
-
-  /** Counts what a peer sent. Returns the limit that this broke, if any. */
-  function charge(peer: Peer, now: number, bytes: number): wire.ErrorName | null {
-    if (peer.address === EXEMPT) return null;
-    peer.messages++;
-    peer.bytes += bytes;
-    if (peer.messages > config.quotaMessages || peer.bytes > config.quotaBytes) return abuse(peer, "quota", now);
-    if (clock.isLate) return null; // how fast it came can't be told
-    peer.fullAt = bucket.take(peer.fullAt, now, 1);
-    return bucket.overdrawnMs(peer.fullAt, now) > 0 ? abuse(peer, "rate-limited", now) : null;
-  }
-
-  function abuse(peer: Peer, name: wire.ErrorName, now: number): wire.ErrorName {
-    addresses.charge(peer.address, now, ABUSE_TOKENS);
-    return name;
-  }
-
-  /** Whether this is the answer of a page to `probe`, and so not of its browser alone. It is free, as any answer. */
-  function answersProbe(peer: Peer, data: string | Buffer): boolean {
-    if (!peer.answers || peer.newcomers === null || typeof data !== "string" || data.length > LONGEST_PONG)
-      return false;
-    const message = wire.parse(data);
-    if (typeof message === "string" || message.type !== "pong") return false;
-    apply({ type: "heard", peer });
-    return true;
-  }
-
-  function bad(peer: Peer, field: wire.Field, now: number): null {
-    if (++peer.badMessages > wire.FORGIVEN_BAD_MESSAGES) abuse(peer, "bad-message", now);
-    refuse(peer, "bad-message", null, field);
-    return null;
-  }
-
-  /** Does what one frame asks for. Returns why not, where it can't be done. */
-  function take(ws: Socket, data: string | Buffer): wire.ErrorName | null {
-    const peer = ws.data;
     directory?.watch();
-    const now = clock.now();
+    const text = typeof data === "string" ? data : ""; // a binary frame is as bad as an empty one
     const bytes = Buffer.byteLength(data);
-    heard(peer, now);
-    if (answersProbe(peer, data)) return null;
-    const broken = charge(peer, now, bytes);
-    if (broken !== null) return broken;
-    if (typeof data !== "string") return bad(peer, "json", now);
-    if (bytes > config.maxMessageBytes) return "too-large";
-    const message = wire.parse(data);
-    if (typeof message === "string") return bad(peer, message, now);
+    const message = wire.parse(text);
+    const isPong = typeof message !== "string" && message.type === "pong" && text.length <= LONGEST_PONG;
+    const isAnswer = isPong && peer.answers && peer.newcomers !== null;
+    peer.heardAt = now;
+    heard(peer, isAnswer || !peer.answers);
+    if (isAnswer || !charge(peer, now, bytes)) return;
+    if (text !== "" && bytes > config.maxMessageBytes) return refuse(peer, "too-large");
+    if (typeof message === "string") {
+      const isTooMuch = ++peer.badMessages > wire.FORGIVEN_BAD_MESSAGES;
+      if (isTooMuch) peer.account.connects.take(now, ABUSE_TOKENS);
+      return refuse(peer, "bad-message", null, message);
+    }
     switch (message.type) {
       case "join":
-        apply({ type: "join", peer, join: message, token: crypto.getRandomValues(new Uint8Array(16)).toHex() });
-        return null;
+        return apply({ type: "join", peer, join: message, token: crypto.getRandomValues(new Uint8Array(16)).toHex() });
       case "leave":
         apply({ type: "leave", peer });
-        ws.close(1000);
-        return null;
+        return ws.close(1000);
       case "ping":
         ws.sendText(wire.PONG);
-        return null;
+        return;
       case "pong":
-        return null; // nobody asked
+        return; // nobody asked
       default:
-        return relay(ws, message, data, bytes);
+        return relay(ws, message, text, bytes);
     }
   }
 
+  /** A ping or a pong of the WebSocket protocol: a browser sends it by itself, though no page may be there. */
+  function control(peer: Peer, isAnswer: boolean): void {
+    const now = clock.now();
+    if (!peer.answers) peer.heardAt = now;
+    heard(peer, !peer.answers);
+    if (!isAnswer) charge(peer, now, 0);
+    else peer.pongsDue--; // who answers the relay pays nothing
+  }
+
+  /** Something came from `peer`; `isProof`: as an answer to a probe it would do. */
+  function heard(peer: Peer, isProof: boolean): void {
+    peer.heardTurn = sweeps;
+    if (isProof && peer.newcomers !== null) apply({ type: "heard", peer });
+  }
+
+  /** Counts what a peer sent. Returns whether that is within its limits; where not, it is told. */
+  function charge(peer: Peer, now: number, bytes: number): boolean {
+    const { connects, limits } = peer.account;
+    peer.messages++;
+    peer.bytes += bytes;
+    const isTooMuch = peer.messages > limits.quotaMessages || peer.bytes > limits.quotaBytes;
+    const waitMs = clock.isLate ? 0 : peer.tokens.waitMs(now); // how fast it came can't be told where it is late
+    if (!clock.isLate) peer.tokens.take(now);
+    if (!isTooMuch && waitMs === 0) return true;
+    connects.take(now, ABUSE_TOKENS);
+    refuse(peer, isTooMuch ? "quota" : "rate-limited", isTooMuch ? null : waitMs);
+    return false;
+  }
+
   function relay(ws: Socket, { type, sessionCode, pairing }: wire.RelayedMessage, text: string, bytes: number) {
-    const { session, home } = ws.data;
-    if (home !== null) return home.text(text, ws, config.maxBufferedBytes) ? null : "slow";
-    if (session === null) return "not-joined";
-    if (sessionCode !== session.code) return "wrong-session";
-    const other = opposite(ws.data);
-    if (other === null) return "no-peer";
-    if (pairing !== null && pairing !== session.pairing) return "stale";
-    session.activeAt = ws.data.heardAt;
+    const { data: peer } = ws;
+    const { session, home } = peer;
+    const other = opposite(peer);
+    if (home !== null) return void home.text(text, ws, config.maxBufferedBytes);
+    if (session === null) return refuse(peer, "not-joined");
+    if (sessionCode !== session.code) return refuse(peer, "wrong-session");
+    if (other === null) return refuse(peer, "no-peer");
+    if (pairing !== null && pairing !== session.pairing) return refuse(peer, "stale");
+    session.activeAt = peer.heardAt;
     events.relayed(type, bytes);
     if (type === "answer" && !session.isAnswered) {
       session.isAnswered = true;
       events.answered(session.activeAt - (session.readyAt ?? session.activeAt));
     }
     if (!other.text(text, ws, config.maxBufferedBytes)) refuse(other, "slow");
-    return null;
   }
+
+  /** What is done for each effect of admission. */
+  const perform: { [Do in keyof Effects]: (about: Effects[Do]) => void } = {
+    seat({ peer, session }) {
+      peer.socket?.subscribe(session.code);
+      peer.socket?.sendText(wire.joined(peer.token, config.sessionTtlMs, opposite(peer) !== null));
+    },
+    unseat: ({ peer, session }) => peer.socket?.unsubscribe(session.code),
+    ready({ session, waitedMs }) {
+      if (waitedMs !== null) events.ready(waitedMs);
+      sayReady(session.initiator);
+      sayReady(session.joiner);
+    },
+    left: ({ peer }) => peer.left(),
+    heard: ({ peer }) => peer.heard(),
+    probe: ({ peer }) => peer.probe(),
+    refuse: ({ peer, name, retryMs }) => refuse(peer, name, retryMs),
+    ask: ({ peer, join }) => directory?.ask(join, peer, (answer) => apply({ type: "answer", peer, join, answer })),
+    withdraw: ({ join }) => directory?.withdraw(join),
+    "give back": ({ seat }) => directory?.giveBack(seat),
+    ended: ({ outcome }) => events.ended(outcome),
+  };
 
   /** Takes one step of admission, and does what it says. */
   function apply(event: Event): void {
-    for (const effect of step(state, event, clock.now())) perform(effect);
-  }
-
-  function perform(effect: Effect): void {
-    switch (effect.do) {
-      case "seat":
-        effect.peer.socket?.subscribe(effect.session.code);
-        effect.peer.socket?.sendText(
-          wire.joined(effect.peer.token, config.sessionTtlMs, opposite(effect.peer) !== null),
-        );
-        break;
-      case "unseat":
-        effect.peer.socket?.unsubscribe(effect.session.code);
-        break;
-      case "ready":
-        if (effect.waitedMs !== null) events.ready(effect.waitedMs);
-        sayReady(effect.session.initiator);
-        sayReady(effect.session.joiner);
-        break;
-      case "left":
-        effect.peer.left();
-        break;
-      case "heard":
-        effect.peer.heard();
-        break;
-      case "probe":
-        effect.peer.probe();
-        break;
-      case "refuse":
-        refuse(effect.peer, effect.name, effect.retryMs);
-        break;
-      case "ask":
-        directory?.ask(effect.join, effect.peer, (answer) => apply({ ...effect, type: "answer", answer }));
-        break;
-      case "withdraw":
-        directory?.withdraw(effect.join);
-        break;
-      case "give back":
-        directory?.giveBack(effect.seat);
-        break;
-      case "ended":
-        events.ended(effect.outcome);
-    }
+    for (const effect of step(state, event, clock.now())) (perform[effect.do] as (about: Effect) => void)(effect);
   }
 
   function sayReady(peer: Peer | null): void {
@@ -292,36 +229,28 @@ export function startRelay(config: Listener & Limits, dependencies: Dependencies
     peer.socket?.sendText(wire.ready(pairing, opposite(peer)?.instance ?? null, moreInReady()));
   }
 
-  /** Says no, where there is a reason to, and closes where that is final. */
-  function refuse(
-    peer: Peer,
-    name: wire.ErrorName | null,
-    retryMs: number | null = null,
-    field: wire.Field | null = null,
-  ): void {
+  /** Says no, and closes where that is final. `knownMs`: how long to wait before another try, where the reason tells. */
+  function refuse(peer: Peer, name: wire.ErrorName, knownMs: number | null = null, field: wire.Field | null = null) {
     const { socket } = peer;
-    if (name === null || socket?.readyState !== WebSocket.OPEN) return;
-    const { close } = wire.ERRORS[name];
+    if (socket?.readyState !== WebSocket.OPEN) return;
+    const isSpread = name === "restarting" || name === "at-capacity";
+    const leastMs = name === "rate-limited" ? Math.max(LEAST_WAIT_MS, Math.ceil(knownMs ?? 0)) : knownMs;
     events.refused(name);
-    socket.sendText(wire.error(name, retryAfterMs(peer, name, retryMs), field));
+    socket.sendText(wire.error(name, isSpread ? spread() : leastMs, field));
+    const { close } = wire.ERRORS[name];
     if (close === null || (name === "bad-message" && peer.badMessages <= wire.FORGIVEN_BAD_MESSAGES)) return;
     peer.closedFor = name;
     socket.close(close, name);
   }
 
-  /** @param known what admission knows of it already */
-  function retryAfterMs(peer: Peer, name: wire.ErrorName, known: number | null): number | null {
-    if (name === "rate-limited")
-      return Math.max(LEAST_WAIT_MS, Math.ceil(known ?? bucket.overdrawnMs(peer.fullAt, clock.now())));
-    return name === "restarting" || name === "at-capacity" ? spread() : known;
-  }
-
   /** Ends what is due, pings whose turn it is, and looks at the books. */
   function sweep(lateMs = 0): void {
+    sweeps++;
     apply({ type: "tick" });
-    const { due, silent } = judge(state.peers, ++sweeps, pingSweeps);
-    for (const peer of due) peer.ping();
-    for (const peer of silent) {
+    for (const peer of state.peers) {
+      const verdict = judge(peer, sweeps, pingSweeps);
+      if (verdict === "due") peer.ping();
+      if (verdict !== "silent") continue;
       peer.closedFor = "silent";
       peer.socket?.terminate();
     }
@@ -330,11 +259,7 @@ export function startRelay(config: Listener & Limits, dependencies: Dependencies
     if (clock.now() >= cutAt) emptied();
   }
 
-  /**
-   * Compares what is counted in more than one place.
-   * @param part 0 to CHECK_SWEEPS - 1: of the sessions only those, so that in as many sweeps each is looked at
-   * @returns how many differences there are: 0, unless there is a bug
-   */
+  /** Compares what is counted twice: of the sessions all, or one `part` of CHECK_SWEEPS. Returns how many differ: 0. */
   function check(part: number | null = null): number {
     const { sockets, seatsHeld, seated } = gauges();
     let found = Math.abs(sockets - server.pendingWebSockets) + Math.abs(seatsHeld - seated);
@@ -343,7 +268,7 @@ export function startRelay(config: Listener & Limits, dependencies: Dependencies
       const held = [initiator, joiner].filter((peer) => peer !== null);
       if (held.length === 0 || held.filter(({ isHere }) => isHere).length !== server.subscriberCount(code)) found++;
     }
-    if (found > 0) warn("the self-check found a difference between sockets, seats, sessions and topics");
+    if (found > 0) warn("books-differ");
     events.differed(found);
     isDegraded = found > 0;
     return found;
@@ -351,15 +276,14 @@ export function startRelay(config: Listener & Limits, dependencies: Dependencies
 
   /** What the relay holds at this moment: all 0 when the last peer has gone. Who is away is a socket and no more. */
   function gauges() {
+    const { sessions, peers, seats: seatsHeld } = state;
     const is = { new: 0, pending: 0, away: 0, probing: 0, seated: 0, gone: 0, here: 0 };
-    for (const { phase, isHere } of state.peers) {
+    for (const { phase, isHere } of peers) {
       is[phase]++;
       is.here += Number(isHere);
     }
-    return {
-      ...{ sockets: is.here, notJoined: is.new + is.pending, probing: is.probing, seated: is.seated },
-      ...{ sessions: state.sessions.size, seatsHeld: state.seats },
-    };
+    const { here: sockets, probing, seated } = is;
+    return { sockets, notJoined: is.new + is.pending, probing, seated, sessions: sessions.size, seatsHeld };
   }
 
   /** Lets pairs finish for as long as --drain says and sends everyone else to come back. Resolves when all have gone. */
@@ -389,12 +313,15 @@ export function startRelay(config: Listener & Limits, dependencies: Dependencies
   /** Takes what a peer of another node says, or that it is gone (null), as if it came from a socket here. */
   function guest(peer: Peer, text: string | null): void {
     if (text === null) part(peer);
-    else if (peer.socket) refuse(peer, take(peer.socket, text));
+    else if (peer.socket) take(peer.socket, text);
   }
 
-  const subscribers = (sessionCode: string) => server.subscriberCount(sessionCode);
-  const publish = (sessionCode: string, text: string) => server.publish(sessionCode, text);
   const pass = (peer: Peer, text: string) => peer.passed(text, config.maxBufferedBytes);
-  const forNodes = { apply, refuse, guest, pass, publish, now: () => clock.now(), addresses };
-  return { address: server.url.origin, port, state, forNodes, gauges, status, subscribers, sweep, check, drain, stop };
+  const publish = (sessionCode: string, text: string) => server.publish(sessionCode, text);
+  const now = () => clock.now();
+  const forNodes = { apply, refuse, guest, pass, publish, now, guestAccount: addresses.exempt };
+  const gather = () => apply({ type: "gather" });
+  const subscribers = (sessionCode: string) => server.subscriberCount(sessionCode);
+  const doings = { sweep, check, gather, drain, stop };
+  return { address: server.url.origin, port, state, gauges, status, subscribers, forNodes, ...doings };
 }

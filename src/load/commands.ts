@@ -99,16 +99,17 @@ export async function find(args: readonly string[], { cores, run, say }: Runner)
   const texts = given.plan.expect.length > 0 ? given.plan.expect : isTalk ? USUAL_OF_MESSAGES : USUAL_EXPECTATIONS;
   const expected = texts.map(readExpectation);
 
+  let isBroken = false;
   async function tried(rate: number, repeat: number): Promise<Step | null> {
     const askedArgs = [...others, `--${searched}`, `${rate}`];
     const asked = readAsked(askedArgs, cores);
     const result = await run({ ...asked, plan: { ...asked.plan, json: null } }, expected);
-    if (result.interrupted) return null;
+    isBroken = result.exitCode === EXIT.broken;
+    if (result.interrupted || isBroken) return null;
     const times = result.percentiles[result.main];
     const missed = result.expectations.filter(({ isMet }) => !isMet).map(({ text }) => text);
-    const isWork = result.exitCode !== EXIT.nothing && result.exitCode !== EXIT.broken;
     const step: Step = {
-      ...{ repeat, rate, holds: missed.length === 0 && isWork, missed },
+      ...{ repeat, rate, holds: missed.length === 0 && result.exitCode !== EXIT.nothing, missed },
       achievedPerSecond: result.messagesAchievedPerSecond ?? result.achievedPerSecond,
       ...{ p50: times?.p50 ?? null, p99: times?.p99 ?? null, isBottleneck: result.generator.isBottleneck },
     };
@@ -129,6 +130,6 @@ export async function find(args: readonly string[], { cores, run, say }: Runner)
     text: foundText(found, unit),
     json,
     found: { schema: SCHEMA, of: searched, scenario: given.plan.scenario, expectations: texts, ...found },
-    exitCode: !isWhole ? EXIT.interrupted : found.spread === null ? EXIT.missed : EXIT.good,
+    exitCode: isBroken ? EXIT.broken : !isWhole ? EXIT.interrupted : found.spread === null ? EXIT.missed : EXIT.good,
   };
 }

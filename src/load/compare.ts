@@ -14,7 +14,7 @@ interface Figure {
   readonly read: (result: Result) => number | null;
 }
 
-const time = (statistic: "p50" | "p90" | "p99" | "p999" | "max", label: string): Figure => ({
+const time = (statistic: "p50" | "p90" | "p95" | "p99" | "p999" | "max", label: string): Figure => ({
   name: label,
   write: duration,
   read: ({ main, percentiles }) => percentiles[main]?.[statistic] ?? null,
@@ -25,6 +25,7 @@ const FIGURES: readonly Figure[] = [
   { name: "messages achieved", write: rate, read: ({ messagesAchievedPerSecond: achieved }) => achieved },
   time("p50", "median"),
   time("p90", "p90"),
+  time("p95", "p95"),
   time("p99", "p99"),
   time("p999", "p99.9"),
   time("max", "max"),

@@ -25,7 +25,7 @@ export const SCENARIOS = {
 export type ScenarioName = keyof typeof SCENARIOS;
 
 /** Whether a scenario is about a number of pairs that stay, and not about sessions that begin and end. */
-export function isPairs(scenario: ScenarioName): boolean {
+export function isPairs(scenario: string): boolean {
   return scenario === "hold" || scenario === "relay" || scenario === "storm";
 }
 
@@ -171,6 +171,12 @@ export const OPTIONS = {
     default: "none",
     what: "a line such as 'Origin: https://example.org' to add to every upgrade; may be repeated",
   },
+  shard: {
+    flag: "--shard",
+    kind: "switch",
+    default: "off",
+    what: "adds ?s= and 3 hex digits to the URL, the same for both peers of a session, for balancers that go by them",
+  },
   insecure: {
     flag: "--insecure",
     kind: "switch",
@@ -209,7 +215,7 @@ export const OPTIONS = {
     flag: "--expect",
     kind: "list",
     default: "none",
-    what: "what has to be so at the end, such as ready.p99<50ms; the names are below; may be repeated",
+    what: "what has to be so at the end, such as ready.p99<50ms; the names are above; may be repeated",
   },
   json: { flag: "--json", kind: "file", default: "off", what: "file for everything that was measured" },
   report: { flag: "--report", kind: "file", default: "off", what: "file for a page with plots of it" },
@@ -285,7 +291,8 @@ export function readAsked(args: readonly string[], cores = 1): Asked {
     if (!/^wss?:$/.test(URL.parse(target)?.protocol ?? ""))
       throw new ConfigError(`target ${JSON.stringify(target)} is not a ws:// or wss:// URL`);
   const config = readOptions(OPTIONS, flags, {});
-  const options = chosenOptions(OPTIONS, flags, {});
+  const chosen = chosenOptions(OPTIONS, flags, {});
+  const options = chosen["workers"] === "0" ? { ...chosen, workers: "auto" } : chosen;
   if ("rate" in options && "concurrency" in options)
     throw new ConfigError("--rate and --concurrency are not given together: one follows from the other");
   const meters = ["pid", "pid-of-port", "metrics"].filter((name) => name in options);
@@ -297,13 +304,20 @@ export function readAsked(args: readonly string[], cores = 1): Asked {
     if (isIP(source) === 0) throw new ConfigError(`--source ${JSON.stringify(source)} is not an IP address`);
   if (config.metrics !== "off" && !/^https?:$/.test(URL.parse(config.metrics)?.protocol ?? ""))
     throw new ConfigError(`--metrics ${JSON.stringify(config.metrics)} is not an http:// or https:// URL, or off`);
-  if (config.startAt !== "now" && Number.isNaN(Date.parse(config.startAt)))
+  if (config.shard)
+    for (const target of targets)
+      if (URL.parse(target)?.searchParams.has("s"))
+        throw new ConfigError(`--shard: target ${JSON.stringify(target)} has its own ?s=`);
+  if (config.startAt !== "now" && !(ZONED_TIME.test(config.startAt) && Date.parse(config.startAt)))
     throw new ConfigError(`--start-at ${JSON.stringify(config.startAt)} is not a time such as 2026-01-02T03:04:05Z`);
   const asked = { ...config, scenario, targets, worker: 0 };
   const plan = { ...asked, workers: config.workers || fittingWorkers(asked, cores) };
   refuseIdleWorkers(plan);
   return { plan, options };
 }
+
+/** A time that is the same one on every machine. */
+const ZONED_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/;
 
 /** What the workers must share among them, and so be no more than. */
 function bounds({ scenario, rate, concurrency, pairs, sessions }: Plan): [flag: string, most: number][] {
@@ -368,7 +382,7 @@ Besides scenarios:
   find SCENARIO URL... [OPTIONS]   the largest rate at which all --expect hold: --from, --repeats, --precision
   merge FILE... [OPTIONS]          one result of several machines' --json: --json, --report, --hdr, --expect
   compare A B [A B]...             ratios of what --json wrote of one and of the other, measured in turns
-  schema                           prints the JSON schema of what --json writes
+  schema [find]                    prints the JSON schema of what --json writes, of a run or of find
 
 Several URLs are taken in turns, a session at a time: on one machine, 127.0.0.1 and 127.0.0.2 have ports of their own.
 A name in a URL is looked up for each connection, which an address saves. With wss: the load costs as much as serving it.

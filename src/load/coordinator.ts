@@ -270,12 +270,12 @@ export class Coordinator {
     const gatheredSeconds = (settledMs - this.#startMs) / SECOND_MS;
     const { count = 0, failed = 0 } = percentiles.ready ?? {};
     const talkedSeconds = Math.min(plan.durationMs, this.#endMs - settledMs) / SECOND_MS;
+    const offeredSeconds = this.#isInterrupted || this.#isBroken ? Math.min(seconds, meantSeconds) : meantSeconds;
+    const doneSeconds = Math.max(lastDoneAt, plan.rate ? offeredSeconds : 0) || seconds; // the last one is begun before
     const isTalking = plan.scenario === "relay" && talkedSeconds > 0;
     return {
-      offeredPerSecond: plan.rate
-        ? counts.offered / (this.#isInterrupted || this.#isBroken ? Math.min(seconds, meantSeconds) : meantSeconds)
-        : null,
-      achievedPerSecond: isStaying ? (count - failed) / gatheredSeconds : counts.done / (lastDoneAt || seconds),
+      offeredPerSecond: plan.rate ? counts.offered / offeredSeconds : null,
+      achievedPerSecond: isStaying ? (count - failed) / gatheredSeconds : counts.done / doneSeconds,
       messagesOfferedPerSecond: isTalking ? counts.meant / talkedSeconds : null,
       messagesAchievedPerSecond: isTalking ? counts.received / talkedSeconds : null,
     };

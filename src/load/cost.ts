@@ -53,7 +53,8 @@ class Readings {
     const perPeer = (name: string, grown: number | null, noiseBytes: number) => {
       if (grown === null || peers === 0) return null;
       if (grown >= noiseBytes) return grown / peers;
-      leftOut[name] = `it grew by ${size(grown)}, and ${size(noiseBytes)} may come and go without any peer`;
+      leftOut[name] =
+        `it grew by ${size(Math.max(0, grown))}, and ${size(noiseBytes)} may come and go without any peer`;
       return null;
     };
     const kernelGrown =

@@ -2,10 +2,11 @@
  * What a result says, in words: the headline, the warnings and the tables that the summary and the report both show.
  * All of it is text as it was given; whoever shows it makes it harmless for where it is shown. Pure.
  */
+import { isPairs } from "./config.ts";
 import { shownActual } from "./expect.ts";
 import { amount, cut, duration, NOTHING, percent, rate, ratioOf, size } from "./figures.ts";
 import { FAULTS } from "./outcome.ts";
-import { errorsOf, type Percentiles, type Result, TIMES, type TimeName } from "./result.ts";
+import { errorsOf, NO_PORT_CODES, type Percentiles, type Result, TIMES, type TimeName } from "./result.ts";
 
 /** A relay's words may be endless; --json has all of them. */
 const LONGEST_SENTENCE = 300;
@@ -61,23 +62,40 @@ export function headlineOf(result: Result): Figure[] {
       note: faults.join(", ") || `${amount(counts.received)} came as they were sent`,
     },
     { label: "peers at once", value: amount(peakPeers), note: "at the peak" },
-    cost && {
-      label: "CPU per session",
-      value: duration(cost.cpuMicrosPerSession),
-      note: `${amount(cost.sessionsPerCpuSecond)} per CPU second`,
-    },
-    cost && {
-      label: "memory per peer",
-      value: size(cost.residentBytesPerPeer),
-      note: `and ${size(cost.kernelBytesPerPeer)} in the kernel`,
-    },
+    ...(cost ? expenseOf(cost) : []),
   ];
   return figures.filter((figure) => figure !== false && figure !== null);
 }
 
+/** Only what was measured: a message where no session is what it is about, and memory where peers stay. */
+function expenseOf(cost: NonNullable<Result["cost"]>): Figure[] {
+  const { cpuMicrosPerSession, cpuMicrosPerMessage, sessionsPerCpuSecond, residentBytesPerPeer, kernelBytesPerPeer } =
+    cost;
+  const figures: (Figure | false)[] = [
+    cpuMicrosPerSession !== null && {
+      label: "CPU per session",
+      value: duration(cpuMicrosPerSession),
+      note: `${amount(sessionsPerCpuSecond)} per CPU second`,
+    },
+    cpuMicrosPerSession === null &&
+      cpuMicrosPerMessage !== null && {
+        label: "CPU per message",
+        value: duration(cpuMicrosPerMessage),
+        note: `${duration(cost.cpuSeconds * 1e6)} in all`,
+      },
+    residentBytesPerPeer !== null && {
+      label: "memory per peer",
+      value: size(residentBytesPerPeer),
+      note: kernelBytesPerPeer === null ? "of the process" : `and ${size(kernelBytesPerPeer)} in the kernel`,
+    },
+  ];
+  return figures.filter((figure) => figure !== false);
+}
+
 /** What casts doubt on the figures or on the relay, as sentences; none where all is well. */
 export function warningsOf(result: Result): string[] {
-  const { interrupted, seconds, generator, expectations, counts, main, percentiles, troubles, scenario, cost } = result;
+  const { interrupted, seconds, generator, expectations, counts, main, percentiles, troubles, scenario, cost, errors } =
+    result;
   const missed = expectations.filter(({ isMet }) => !isMet).length;
   const times = percentiles[main];
   const missing = counts.meant - counts.sent;
@@ -88,6 +106,8 @@ export function warningsOf(result: Result): string[] {
       `The generator was the bottleneck: its busiest worker used ${percent(generator.load)} of a core, was up to ` +
         `${duration(generator.lag)} late (p99), and let what came wait ${duration(generator.queue.p99)} (p99), so these ` +
         "times are partly its own. Use more workers, another machine or a lower rate.",
+    NO_PORT_CODES.some((code) => Object.hasOwn(errors, `connect:${code}`)) &&
+      "This machine ran out of ports to connect from, or has not the address of --source: give several --source, or several URLs.",
     times !== undefined &&
       times.failed > 0 &&
       `${amount(times.failed)} of the ${amount(times.count)} times of ${main} are of what failed, and count as the time-out.`,
@@ -190,17 +210,20 @@ function expectationsTable({ expectations }: Result): Table {
   return { title: "Expectations", head: ["", "expected", "actual"], rows, figures: 0 };
 }
 
-function costTable({ cost }: Result): Table {
+function costTable({ cost, scenario }: Result): Table {
+  const row = (name: string, value: number | null, write: (value: number) => string) =>
+    value === null ? [] : [[name, write(value)]];
   const rows = cost
     ? [
         ["CPU", duration(cost.cpuSeconds * 1e6)],
-        ["CPU per session", duration(cost.cpuMicrosPerSession)],
-        ["CPU per message", duration(cost.cpuMicrosPerMessage)],
-        ["sessions per CPU second", amount(cost.sessionsPerCpuSecond)],
+        ...row("CPU per session", cost.cpuMicrosPerSession, duration),
+        ...row("CPU per message", cost.cpuMicrosPerMessage, duration),
+        ...row("sessions per CPU second", cost.sessionsPerCpuSecond, amount),
         ["resident memory before", size(cost.residentBytesBefore)],
         ["resident memory at the peak", size(cost.residentBytesPeak)],
-        ["resident memory per peer", size(cost.residentBytesPerPeer)],
-        ["kernel memory per peer, both ends where local", size(cost.kernelBytesPerPeer)],
+        ...row("resident memory per peer", cost.residentBytesPerPeer, size),
+        ...row("kernel memory per peer, both ends where local", cost.kernelBytesPerPeer, size),
+        ...(isPairs(scenario) ? [] : [[`memory per peer, left out as peers come and go in ${scenario}`, NOTHING]]),
       ]
     : [];
   return { title: "Cost to the relay", head: [], rows, figures: 1 };

@@ -10,6 +10,8 @@ const MASKED = 0x80;
 /** Lengths from here on are written in two more bytes; `LENGTH_IN_16` and `LENGTH_IN_64` announce them. */
 const LENGTH_IN_16 = 126;
 const LENGTH_IN_64 = 127;
+/** The bit that makes a letter a small one, and leaves a digit as it is. */
+const LOWER_CASE = 0x20;
 /** More than this is no answer to anything that is sent here. */
 const LARGEST_FRAME_BYTES = 16_777_216;
 
@@ -34,13 +36,18 @@ export function frame(opcode: number, payload: Uint8Array): Buffer {
 export class Template {
   readonly #bytes: Buffer;
   readonly #places: readonly number[];
+  readonly #ends: readonly number[];
+  readonly #endLength: number;
 
-  /** @param hole what is replaced, wherever it stands in `bytes` */
-  constructor(bytes: Uint8Array, hole: string) {
+  /**
+   * @param hole what is replaced, wherever it stands in `bytes`
+   * @param endHole what is replaced by the end of the same, in lower case, as much as there is room for
+   */
+  constructor(bytes: Uint8Array, hole: string, endHole = "") {
     this.#bytes = Buffer.from(bytes);
-    const places: number[] = [];
-    for (let at = this.#bytes.indexOf(hole); at >= 0; at = this.#bytes.indexOf(hole, at + 1)) places.push(at);
-    this.#places = places;
+    this.#places = placesOf(hole, this.#bytes);
+    this.#ends = endHole === "" ? [] : placesOf(endHole, this.#bytes);
+    this.#endLength = endHole.length;
   }
 
   get length(): number {
@@ -50,8 +57,18 @@ export class Template {
   /** The bytes with `filling` in the holes. Valid until the next call: whoever keeps them copies them. */
   with(filling: Uint8Array): Buffer {
     for (const place of this.#places) this.#bytes.set(filling, place);
+    for (const place of this.#ends)
+      for (let i = 0; i < this.#endLength; i++)
+        this.#bytes[place + i] = (filling.at(i - this.#endLength) ?? 0) | LOWER_CASE;
     return this.#bytes;
   }
+}
+
+/** Wherever `text` stands in `bytes`. */
+export function placesOf(text: string, bytes: Buffer): number[] {
+  const places: number[] = [];
+  for (let at = bytes.indexOf(text); at >= 0; at = bytes.indexOf(text, at + 1)) places.push(at);
+  return places;
 }
 
 /** Takes the frames of one socket as they are read. */
@@ -60,19 +77,19 @@ export interface FrameSink {
    * A whole frame, or a message put together; the payload is `bytes` from `start` to `end`, for the time of the call.
    * @returns whether to go on reading
    */
-  frame(opcode: number, bytes: Uint8Array, start: number, end: number): boolean;
+  frame(opcode: number, bytes: Buffer, start: number, end: number): boolean;
   /** What came breaks the protocol: nothing after it can be read. */
   broken(why: string): void;
 }
 
 /** Cuts a stream of bytes into frames; keeps only what is unfinished. */
 export class FrameReader {
-  #held: Uint8Array | null = null;
-  #parts: Uint8Array[] | null = null;
+  #held: Buffer | null = null;
+  #parts: Buffer[] | null = null;
   #partsOpcode = 0;
 
   /** Reads what came in, `bytes` from `at` on, and gives every whole frame to `sink`. */
-  read(bytes: Uint8Array, at: number, sink: FrameSink): void {
+  read(bytes: Buffer, at: number, sink: FrameSink): void {
     let buffer = bytes;
     let start = at;
     if (this.#held) {
@@ -107,7 +124,7 @@ export class FrameReader {
   }
 
   /** A message in several frames; relays hardly send one, but may. */
-  #gather(first: number, payload: Uint8Array, sink: FrameSink): boolean {
+  #gather(first: number, payload: Buffer, sink: FrameSink): boolean {
     if (first & 0x0f) this.#partsOpcode = first & 0x0f;
     this.#parts = [...(this.#parts ?? []), payload];
     if (!(first & FINAL)) return true;

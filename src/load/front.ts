@@ -5,6 +5,7 @@
 import { closeSync, openSync } from "node:fs";
 import { cpus } from "node:os";
 import { version } from "../../package.json" with { type: "json" };
+import { versionLine } from "../program/build.ts";
 import { ConfigError } from "../program/options.ts";
 import { openFileLimit } from "../program/resources.ts";
 import { compare, find, merge } from "./commands.ts";
@@ -12,6 +13,7 @@ import { type Asked, helpText, isPairs, readAsked } from "./config.ts";
 import { Coordinator } from "./coordinator.ts";
 import { Display } from "./display.ts";
 import { type Expectation, expectationNames, judge, readExpectation } from "./expect.ts";
+import findSchema from "./find.schema.json" with { type: "json" };
 import { hdrText } from "./hdr.ts";
 import { histogramOf } from "./histogram.ts";
 import { meterFor } from "./meter.ts";
@@ -41,7 +43,7 @@ export async function front(wire: Wire): Promise<void> {
   try {
     if (args.includes("--help") || args.includes("-h") || args[0] === "help")
       return print(helpText(NAME, version, expectationNames()));
-    if (args.includes("--version")) return print(`${NAME} ${version} (Bun ${Bun.version})\n`);
+    if (args.includes("--version") || args.includes("-V")) return print(`${versionLine(NAME)}\n`);
     process.exit(await obey(args));
   } catch (failure) {
     if (!(failure instanceof ConfigError)) throw failure;
@@ -67,7 +69,9 @@ async function obey(args: readonly string[]): Promise<number> {
       print(await compare(rest));
       return EXIT.good;
     case "schema":
-      print(`${JSON.stringify(resultSchema, null, 2)}\n`);
+      if (rest.length > 1 || (rest[0] !== undefined && rest[0] !== "find"))
+        throw new ConfigError(`schema takes nothing, or find, and not ${JSON.stringify(rest.join(" "))}`);
+      print(`${JSON.stringify(rest[0] === "find" ? findSchema : resultSchema, null, 2)}\n`);
       return EXIT.good;
   }
   const asked = readAsked(args, cpus().length);

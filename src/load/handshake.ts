@@ -68,8 +68,6 @@ class Session extends Pair {
     const { script, plan } = this.stage;
     const flow = this.flowOf(peer);
     const nowMs = performance.now();
-    const held = this.#heldMs[peer.role];
-    held.push(0);
     const number = flow.send(nowMs);
     if (plan.trickle === "off") {
       for (let i = 0; i < plan.candidates; i++) flow.send(nowMs);
@@ -77,6 +75,8 @@ class Session extends Pair {
       return;
     }
     peer.send(script.description[peer.role].with(this.code, number));
+    const held = this.#heldMs[peer.role];
+    held.push(0);
     const own = Math.ceil(plan.candidates / 2);
     for (let i = 0; i < plan.candidates; i++)
       held.push(Math.random() * (i < own ? OWN_ADDRESSES_MS : ASKED_ADDRESSES_MS));

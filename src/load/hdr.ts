@@ -10,12 +10,15 @@ const PER_MS = 1_000;
 /** The text of a .hgrm file. */
 export function hdrText(histogram: Histogram): string {
   const { count, mean, max, deviation } = histogram;
-  const lines = percentages(count).map((percent) => {
+  const percents = percentages(count);
+  const reaches = percents.map((percent) => histogram.countUpTo(percent === 100 ? max : histogram.percentile(percent)));
+  const whole = reaches.indexOf(count); // what follows would say the same again, but for the last line
+  const lines = [...percents.slice(0, whole + 1), 100].map((percent, i) => {
     const share = percent / 100;
     const value = (percent === 100 ? max : histogram.percentile(percent)) / PER_MS;
-    const upTo = histogram.countUpTo(percent === 100 ? max : histogram.percentile(percent));
-    const rest = share < 1 ? (1 / (1 - share)).toFixed(2) : "Infinity";
-    return `${value.toFixed(3).padStart(12)} ${share.toFixed(12)} ${String(upTo).padStart(10)} ${rest.padStart(14)}`;
+    const upTo = reaches[i] ?? count;
+    const rest = share < 1 ? ` ${(1 / (1 - share)).toFixed(2).padStart(14)}` : ""; // infinite, which no plot can show
+    return `${value.toFixed(3).padStart(12)} ${share.toFixed(12)} ${String(upTo).padStart(10)}${rest}`;
   });
   const foot = (a: string, x: number, b: string, y: string) =>
     `#[${a} = ${x.toFixed(3).padStart(12)}, ${b} = ${y.padStart(12)}]`;

@@ -59,7 +59,11 @@ export class Histogram {
 
   /** The least value that `percent` of all don't exceed, in microseconds; never more than the maximum. */
   percentile(percent: number): number {
-    const wanted = Math.max(1, Math.ceil((this.#count * percent) / 100));
+    return this.ranked(Math.max(1, Math.ceil((this.#count * percent) / 100)));
+  }
+
+  /** The least value that `wanted` of them don't exceed, in microseconds; the maximum where there are no more. */
+  ranked(wanted: number): number {
     let seen = 0;
     for (let index = 0; index < SIZE; index++) {
       seen += this.#counts[index] ?? 0;

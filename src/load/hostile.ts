@@ -121,7 +121,7 @@ class DeafPair extends Pair implements Mischief {
   /** The times of the hostile are none of the good ones'. */
   protected override time(_name: TimeName): void {}
   /** What it gets of the flood is no message that was sent by number. */
-  override text(peer: Peer, bytes: Uint8Array, start: number, end: number): void {
+  override text(peer: Peer, bytes: Buffer, start: number, end: number): void {
     if (this.stage.wire.kindOf(bytes, start, end) === "ready") super.text(peer, bytes, start, end);
   }
 

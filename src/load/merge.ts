@@ -43,13 +43,12 @@ export function merged(results: readonly [Result, ...Result[]]): Measured {
     peakPeers: sum(({ peakPeers }) => peakPeers),
     storms: first.storms.map((_, i) => {
       const all = results.flatMap(({ storms }) => storms[i] ?? []);
-      const longest = Math.max(...all.map(({ curve }) => curve.length));
-      const back = (step: number) => all.reduce((sum, { curve }) => sum + (curve[step] ?? curve.at(-1) ?? 0), 0);
-      const curve = Array.from({ length: longest }, (_, step) => back(step));
-      return stormOf({
-        pairs: all.reduce((sum, { pairs }) => sum + pairs, 0),
-        steps: curve.map((count, step) => count - (curve[step - 1] ?? 0)),
-      });
+      const times = new Histogram();
+      for (const storm of all) times.merge(storm.times);
+      return stormOf(
+        all.reduce((sum, { pairs }) => sum + pairs, 0),
+        times,
+      );
     }),
     timeline: timelineOf(results, offsetOf),
     generator: {

@@ -72,10 +72,10 @@ export abstract class Pair implements Owner {
     if (join) peer.send(join.with(this.code));
   }
 
-  text(peer: Peer, bytes: Uint8Array, start: number, end: number): void {
+  text(peer: Peer, bytes: Buffer, start: number, end: number): void {
     const kind = this.stage.wire.kindOf(bytes, start, end);
     if (kind === "offer" || kind === "answer" || kind === "candidate") this.#arrive(peer, kind, bytes, start, end);
-    else if (this.#isOver) return;
+    else if (this.#isOver || kind === "own") return;
     else if (kind === "ready") this.#hearReady(peer);
     else {
       const text = Buffer.from(bytes.subarray(start, end)).toString();
@@ -149,7 +149,7 @@ export abstract class Pair implements Owner {
   protected abstract failed(): void;
 
   /** What comes after the end, in what was read with the last of it, is counted still. */
-  #arrive(peer: Peer, kind: SealedKind, bytes: Uint8Array, start: number, end: number): void {
+  #arrive(peer: Peer, kind: SealedKind, bytes: Buffer, start: number, end: number): void {
     const { script } = this.stage;
     const sender = this.other(peer);
     const made = kind === "candidate" ? script.candidate : script.description;

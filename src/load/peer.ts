@@ -4,6 +4,7 @@
  */
 import type { Socket, SocketHandler, TCPSocketConnectOptions } from "bun";
 import { FrameReader, type FrameSink, frame, OP } from "./frames.ts";
+import { NO_PORT_CODES } from "./result.ts";
 import type { Role } from "./wire.ts";
 
 /** Whom a peer reports to. */
@@ -11,7 +12,7 @@ export interface Owner {
   /** The upgrade was taken. */
   opened(peer: Peer): void;
   /** A text came: `bytes` from `start` to `end`, for the time of the call. */
-  text(peer: Peer, bytes: Uint8Array, start: number, end: number): void;
+  text(peer: Peer, bytes: Buffer, start: number, end: number): void;
   /** Something came that is no text: no relay of texts sends that. */
   damaged(peer: Peer): void;
   /** It ended, and not by `close` or `cut`; `kind` is for counting. Nothing more comes. */
@@ -24,6 +25,7 @@ export interface Way {
   readonly port: number;
   /** False for a connection in the clear. */
   readonly tls: NonNullable<TCPSocketConnectOptions["tls"]>;
+  readonly takesAnyCertificate: boolean;
   /** The address of this machine to come from. Bun takes it, though its types don't say so. */
   readonly localAddress?: string;
 }
@@ -39,10 +41,7 @@ const HEAD_END = "\r\n\r\n";
 const NO_CLOSE_FRAME = 1006;
 /** A close frame may come without a code. */
 const NO_CODE = 1005;
-/** With which a kernel refuses to connect where all ports are used up, without and with an address to come from. */
-const NO_PORT = new Set(["EADDRNOTAVAIL", "EADDRINUSE"]);
-const NO_PORT_LEFT =
-  "no port of this machine is left for that (or --source is not its address): see --source in docs/LOAD.md";
+const NO_PORT_LEFT = "no port of this machine is left, or --source is not its address";
 const CLOSE_NORMALLY = frame(OP.close, Uint8Array.of(1_000 >> 8, 1_000 & 0xff));
 
 export class Peer implements FrameSink {
@@ -110,7 +109,7 @@ export class Peer implements FrameSink {
     this.#socket?.pause();
   }
 
-  frame(opcode: number, bytes: Uint8Array, start: number, end: number): boolean {
+  frame(opcode: number, bytes: Buffer, start: number, end: number): boolean {
     if (opcode === OP.text) this.#owner.text(this, bytes, start, end);
     else if (opcode === OP.binary) this.#owner.damaged(this);
     else if (opcode === OP.ping && this.isAlive) this.send(frame(OP.pong, bytes.subarray(start, end)));
@@ -133,9 +132,9 @@ export class Peer implements FrameSink {
     else if (this.#way.tls === false) this.send(this.#request());
   }
 
-  /** @param isGood whether the certificate may be trusted, or need not be */
+  /** @param isGood whether the certificate may be trusted, or need not be; false too where it is of another name */
   onHandshake(isGood: boolean, failure: Error | null): void {
-    if (isGood) this.send(this.#request());
+    if (isGood || (this.#way.takesAnyCertificate && isOfCertificate(failure))) this.send(this.#request());
     else this.onEnd(failure);
   }
 
@@ -153,7 +152,7 @@ export class Peer implements FrameSink {
   onEnd(failure: Error | null): void {
     if (this.#state === "connecting") {
       const why = failure && "code" in failure ? String(failure.code) : "closed";
-      const reason = NO_PORT.has(why) ? NO_PORT_LEFT : (failure?.message ?? "the connection was closed");
+      const reason = NO_PORT_CODES.includes(why) ? NO_PORT_LEFT : (failure?.message ?? "the connection was closed");
       this.#lose(`connect:${why}`, `a peer could not connect: ${reason}`);
     } else this.#lose(`closed:${NO_CLOSE_FRAME}`, "a connection ended without a close frame");
   }
@@ -190,6 +189,11 @@ export class Peer implements FrameSink {
     if (this.#state === "open") this.#gauge.peers--;
     this.#state = "over";
   }
+}
+
+/** Whether a handshake failed by what its certificate says, and not by an error of the connection, as errno names it. */
+function isOfCertificate(failure: Error | null): boolean {
+  return failure !== null && "code" in failure && !/^E[A-Z]+$/.test(String(failure.code));
 }
 
 /** One object for all sockets: what differs is in their data. */

@@ -2,7 +2,7 @@
  * What one worker counts and times, until it reports. It decides nothing.
  */
 import { Histogram, type HistogramData } from "./histogram.ts";
-import { COUNTS, type CountName, type Delta, RETURN_STEP_MS, TIMES, type TimeName } from "./result.ts";
+import { COUNTS, type CountName, type Delta, TIMES, type TimeName } from "./result.ts";
 
 /** What only the process itself knows, at the time of a report. */
 export interface Usage {
@@ -17,10 +17,10 @@ export class Recorder {
   readonly counts: Record<CountName, number> = zeros();
   #peers = 0;
   #peakPeers = 0;
-  readonly #times = new Map(TIMES.map((name) => [name, new Histogram()]));
+  readonly #times = Object.fromEntries(TIMES.map((name) => [name, new Histogram()])) as Record<TimeName, Histogram>;
   readonly #lags = new Histogram();
   #failedTimes: Partial<Record<TimeName, number>> = {};
-  #storms: { pairs: number; readonly steps: number[] }[] = [];
+  #storms: { pairs: number; readonly times: Histogram }[] = [];
   #leastPeers = 0;
   #errors: Record<string, number> = {};
   #firstErrors: Record<string, string> = {};
@@ -39,7 +39,7 @@ export class Recorder {
 
   /** @param ms how long it took since it was meant to begin */
   time(name: TimeName, ms: number): void {
-    this.#times.get(name)?.add(ms * 1_000);
+    this.#times[name].add(ms * 1_000);
   }
 
   /** Times what never came to be. @param ms its time-out, or what it waited where that is more */
@@ -57,15 +57,12 @@ export class Recorder {
   /** A pair came back. @param ms since all were cut off */
   returned(storm: number, ms: number): void {
     this.counts.returned++;
-    const { steps } = this.#storm(storm);
-    const step = Math.floor(ms / RETURN_STEP_MS);
-    while (steps.length <= step) steps.push(0);
-    steps[step] = (steps[step] ?? 0) + 1;
+    this.#storm(storm).times.add(ms * 1_000);
   }
 
   #storm(storm: number) {
-    while (this.#storms.length <= storm) this.#storms.push({ pairs: 0, steps: [] });
-    return this.#storms[storm] as { pairs: number; steps: number[] };
+    while (this.#storms.length <= storm) this.#storms.push({ pairs: 0, times: new Histogram() });
+    return this.#storms[storm] as { pairs: number; times: Histogram };
   }
 
   /** @param ms how much later than it should have been something was begun, by this process's own fault */
@@ -87,13 +84,15 @@ export class Recorder {
   /** What was measured since the last call. */
   take({ seconds, cpuSeconds, queue }: Usage): Delta {
     const times: Delta["times"] = Object.fromEntries(
-      [...this.#times].filter(([, { count }]) => count > 0).map(([name, histogram]) => [name, histogram.toData()]),
+      Object.entries(this.#times)
+        .filter(([, { count }]) => count > 0)
+        .map(([name, histogram]) => [name, histogram.toData()]),
     );
     const delta: Delta = {
       counts: { ...this.counts },
       times,
       failedTimes: this.#failedTimes,
-      storms: this.#storms,
+      storms: this.#storms.map(({ pairs, times }) => ({ pairs, times: times.toData() })),
       lags: this.#lags.toData(),
       queue,
       errors: this.#errors,
@@ -106,7 +105,7 @@ export class Recorder {
       cpuSeconds,
     };
     Object.assign(this.counts, zeros());
-    for (const histogram of this.#times.values()) if (histogram.count > 0) histogram.clear();
+    for (const histogram of Object.values(this.#times)) if (histogram.count > 0) histogram.clear();
     this.#lags.clear();
     this.#peakPeers = this.#leastPeers = this.#peers;
     this.#failedTimes = {};

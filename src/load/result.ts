@@ -49,14 +49,17 @@ export const COUNTS = Object.keys(COUNT_MEANINGS) as readonly CountName[];
 /** Between two points of a curve of recovery, in ms. */
 export const RETURN_STEP_MS = 50;
 
+/** With which a kernel refuses to connect where all ports are used up, without and with an address to come from. */
+export const NO_PORT_CODES: readonly string[] = ["EADDRNOTAVAIL", "EADDRINUSE"];
+
 /** What one worker measured since its last report. */
 export interface Delta {
   readonly counts: Readonly<Record<CountName, number>>;
   readonly times: Readonly<Partial<Record<TimeName, HistogramData>>>;
   /** How many of them are of what failed. */
   readonly failedTimes: Readonly<Partial<Record<TimeName, number>>>;
-  /** By storm, how many pairs were cut off, and how many came back in each step since then. */
-  readonly storms: readonly { readonly pairs: number; readonly steps: readonly number[] }[];
+  /** By storm, how many pairs were cut off, and after which time since then each came back. */
+  readonly storms: readonly { readonly pairs: number; readonly times: HistogramData }[];
   /** By kind, such as "refused:session-full", "closed:1006", "connect:ECONNREFUSED", "timeout:ready". */
   readonly errors: Readonly<Record<string, number>>;
   /** The first of each kind that this worker met, as a sentence for people. */
@@ -105,6 +108,8 @@ export interface Storm {
   readonly back: Readonly<Record<"p50" | "p95" | "p99" | "p100", number | null>>;
   /** How many were back after each further step of RETURN_STEP_MS. */
   readonly curve: readonly number[];
+  /** When each was back since the cut: what both are made from. */
+  readonly times: HistogramData;
 }
 
 /** What the run cost the relay, where --pid, --pid-of-port or --metrics named it. */

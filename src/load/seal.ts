@@ -1,9 +1,9 @@
 /**
  * What makes each message of the load tester one that can be told from all others: its number, who sent it, the session
- * it belongs to, and a checksum over all of it, inside the wire's own payload. Made once as bytes in which only the
- * session code, the number and the checksum are written anew. Pure.
+ * it belongs to, and a checksum of these, inside the wire's own payload. All else in it is the same in every message of
+ * its kind, and is compared with what was sent. Made once as bytes in which only what differs is written anew. Pure.
  */
-import { frame, OP } from "./frames.ts";
+import { frame, OP, placesOf } from "./frames.ts";
 import { CODE, NUMBER, type Role, SEAL_MARK, type SealedKind, SUM, type Wire } from "./wire.ts";
 
 const HEX = Buffer.from("0123456789abcdef");
@@ -21,15 +21,18 @@ export class Message {
   /** Where the text begins in it. */
   readonly #start: number;
   readonly #length: number;
-  /** Whether a relay passes the text on byte for byte, so that all of it is under the checksum. */
+  /** Whether a relay passes the text on byte for byte, so that all of it has to be as it was. */
   readonly #isVerbatim: boolean;
-  /** In the text: where what is written anew stands, and where the filling ends. */
+  /** In the text: where what is written anew stands. */
   readonly #codes: readonly number[];
   readonly #sum: number;
   readonly #number: number;
   readonly #sender: number;
   readonly #sealedCode: number;
+  /** Where the filling ends. */
   readonly #end: number;
+  /** What is the same in all of them, from and to. */
+  readonly #same: readonly (readonly [from: number, to: number])[];
 
   constructor(wire: Wire, kind: SealedKind, from: Role, sizeBytes: number) {
     const text = Buffer.from(wire.message(kind, from, sizeBytes));
@@ -37,14 +40,18 @@ export class Message {
     this.#length = text.length;
     this.#start = this.bytes.length - text.length;
     this.#isVerbatim = wire.isVerbatim;
-    const codes: number[] = [];
-    for (let at = text.indexOf(CODE); at >= 0; at = text.indexOf(CODE, at + 1)) codes.push(at);
-    this.#codes = codes;
+    this.#codes = placesOf(CODE, text);
     this.#sum = text.indexOf(SEAL_MARK) + SEAL_MARK.length;
     this.#number = text.indexOf(NUMBER, this.#sum + SUM.length);
     this.#sender = this.#number + DIGITS;
     this.#sealedCode = this.#sender + 1;
     this.#end = text.indexOf('"', this.#sum);
+    this.#same = wire.isVerbatim
+      ? between(
+          [...this.#codes.map((at) => [at, at + CODE.length] as const), [this.#sum, this.#sealedCode]],
+          text.length,
+        )
+      : [[this.#sealedCode + CODE.length, this.#end]];
   }
 
   get sizeBytes(): number {
@@ -54,9 +61,9 @@ export class Message {
   /** Writes session code, number and checksum into `into`, a copy of the frame. */
   fill(into: Buffer, code: Uint8Array, number: number): Buffer {
     const start = this.#start;
-    for (const at of this.#codes) into.set(code, start + at);
+    for (const at of this.#codes) copy(code, into, start + at);
     writeHex(into, start + this.#number, number);
-    writeHex(into, start + this.#sum, this.#sumOf(into, start, this.#sum, start + this.#length));
+    writeHex(into, start + this.#sum, this.#sumOf(into, start));
     return into;
   }
 
@@ -69,30 +76,47 @@ export class Message {
    * Reads one that arrived: `bytes` from `start` to `end`, at a peer of the session of `code`.
    * @returns its number, or CORRUPTED or MISDELIVERED
    */
-  read(bytes: Uint8Array, start: number, end: number, code: Uint8Array): number {
-    const sum = this.#isVerbatim ? this.#sum : this.#find(bytes, start, end);
-    if (sum < 0 || (this.#isVerbatim && end - start !== this.#length)) return CORRUPTED;
-    if (start + sum + this.#end - this.#sum > end) return CORRUPTED;
-    if (readHex(bytes, start + sum) !== this.#sumOf(bytes, start, sum, end)) return CORRUPTED;
-    const moved = start + sum - this.#sum;
-    if (bytes[moved + this.#sender] !== this.bytes[this.#start + this.#sender]) return MISDELIVERED;
-    const sealed = moved + this.#sealedCode;
-    for (let i = 0; i < code.length; i++) if (bytes[sealed + i] !== code[i]) return MISDELIVERED;
-    return readHex(bytes, moved + this.#number);
+  read(bytes: Buffer, start: number, end: number, code: Uint8Array): number {
+    if (this.#isVerbatim && end - start !== this.#length) return CORRUPTED;
+    const text = this.#isVerbatim ? start : this.#find(bytes, start, end);
+    if (text === null || text + this.#end > end) return CORRUPTED;
+    if (readHex(bytes, text + this.#sum) !== this.#sumOf(bytes, text) || !this.#isSame(bytes, text)) return CORRUPTED;
+    if (bytes[text + this.#sender] !== this.bytes[this.#start + this.#sender]) return MISDELIVERED;
+    for (let i = 0; i < code.length; i++) if (bytes[text + this.#sealedCode + i] !== code[i]) return MISDELIVERED;
+    return readHex(bytes, text + this.#number);
   }
 
-  /** Of all but itself, where the text stays as it is; else of what follows it in the filling. */
-  #sumOf(bytes: Uint8Array, start: number, sum: number, end: number): number {
-    const after = start + sum + DIGITS;
-    if (!this.#isVerbatim) return fnv1a(bytes, after, start + sum + this.#end - this.#sum, FNV_BASIS);
-    return fnv1a(bytes, after, end, fnv1a(bytes, start, start + sum, FNV_BASIS));
+  /** Of number, sender and session, which stand behind each other. */
+  #sumOf(bytes: Uint8Array, text: number): number {
+    return fnv1a(bytes, text + this.#number, text + this.#sealedCode + CODE.length);
   }
 
-  /** Where the checksum stands in a text that a relay has written anew; -1 where it doesn't. */
-  #find(bytes: Uint8Array, start: number, end: number): number {
-    const at = Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).indexOf(SEAL_MARK);
-    return at < 0 ? at : at + SEAL_MARK.length;
+  /** Whether all else is as it was sent. A view of a socket's buffer would cost more than comparing it. */
+  #isSame(bytes: Buffer, text: number): boolean {
+    for (const [from, to] of this.#same)
+      if (bytes.compare(this.bytes, this.#start + from, this.#start + to, text + from, text + to) !== 0) return false;
+    if (!this.#isVerbatim) return true;
+    for (const at of this.#codes)
+      for (let i = 0; i < CODE.length; i++)
+        if (bytes[text + at + i] !== bytes[text + this.#sealedCode + i]) return false;
+    return true;
   }
+
+  /** Where the text would begin, of one that a relay has written anew, judged by its seal; null where it has none. */
+  #find(bytes: Buffer, start: number, end: number): number | null {
+    const at = bytes.indexOf(SEAL_MARK, start, "latin1");
+    return at < 0 || at >= end ? null : at + SEAL_MARK.length - this.#sum;
+  }
+}
+
+/** What lies between `holes` in so many bytes. @param holes from and to, in any order, without overlap */
+function between(holes: readonly (readonly [from: number, to: number])[], length: number): [number, number][] {
+  const sorted = holes.toSorted(([a], [b]) => a - b);
+  const parts = [...sorted, [length, length] as const].map(([from], i): [number, number] => [
+    sorted[i - 1]?.[1] ?? 0,
+    from,
+  ]);
+  return parts.filter(([from, to]) => from < to);
 }
 
 /** Several messages that leave in one write, numbered from 0. */
@@ -119,14 +143,16 @@ export class Train {
   }
 }
 
-/**
- * The 32-bit FNV-1a hash of `bytes` from `from` to `to`, going on from `hash`. A change of one byte always changes it. It
- * is a loop, since a native checksum wants a view of its own of what came, which costs a socket's buffer far more.
- */
-function fnv1a(bytes: Uint8Array, from: number, to: number, hash: number): number {
-  let value = hash;
+/** The 32-bit FNV-1a hash of `bytes` from `from` to `to`. A change of one byte always changes it. */
+function fnv1a(bytes: Uint8Array, from: number, to: number): number {
+  let value = FNV_BASIS;
   for (let at = from; at < to; at++) value = Math.imul(value ^ (bytes[at] ?? 0), FNV_PRIME);
   return value >>> 0;
+}
+
+/** Few bytes are sooner written one by one than by a call into the runtime. */
+function copy(from: Uint8Array, into: Uint8Array, at: number): void {
+  for (let i = 0; i < from.length; i++) into[at + i] = from[i] ?? 0;
 }
 
 function writeHex(bytes: Uint8Array, at: number, value: number): void {

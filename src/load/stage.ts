@@ -26,6 +26,8 @@ export interface Route {
   readonly request: Readonly<Record<Role, Template>>;
 }
 
+/** Stands in an upgrade for as many of the last hex digits of the session code; it can't be part of a URL or a header. */
+const SHARD = "\0\0\0";
 /** Of RFC 6455's own example: relays have to take any, and compute the same from all. */
 const KEY = "dGhlIHNhbXBsZSBub25jZQ==";
 
@@ -106,14 +108,15 @@ export const DESCRIBES = { initiator: "offer", joiner: "answer" } as const satis
 
 function routeOf(target: string, source: string | undefined, plan: Plan, wire: Wire): Route {
   const { protocol, hostname, host, port, pathname, search } = new URL(target);
+  const shard = plan.shard ? `${search || wire.path("joiner").includes("?") ? "&" : "?"}s=${SHARD}` : "";
   const isTls = protocol === "wss:";
   const name = hostname.replace(/^\[|\]$/g, "");
   const serverName = isIP(name) ? {} : { serverName: name }; // RFC 6066: an address is no name to ask for
   const tls = isTls ? { rejectUnauthorized: !plan.insecure, ...serverName } : false;
-  const way = { hostname: name, port: Number(port) || (isTls ? 443 : 80), tls };
+  const way = { hostname: name, port: Number(port) || (isTls ? 443 : 80), tls, takesAnyCertificate: plan.insecure };
   const request = (role: Role) => {
     const lines = [
-      `GET ${pathname.replace(/\/$/, "")}${wire.path(role) || "/"}${search} HTTP/1.1`,
+      `GET ${wire.path(role) ? pathname.replace(/\/$/, "") : pathname}${wire.path(role)}${search}${shard} HTTP/1.1`,
       `Host: ${host}`,
       "Upgrade: websocket",
       "Connection: Upgrade",
@@ -121,7 +124,7 @@ function routeOf(target: string, source: string | undefined, plan: Plan, wire: W
       "Sec-WebSocket-Version: 13",
       ...plan.header,
     ];
-    return new Template(Buffer.from(`${lines.join("\r\n")}\r\n\r\n`), CODE);
+    return new Template(Buffer.from(`${lines.join("\r\n")}\r\n\r\n`), CODE, SHARD);
   };
   return {
     way: source === undefined ? way : { ...way, localAddress: source },

@@ -26,7 +26,7 @@ export class Tally {
   readonly #failedTimes: Partial<Record<TimeName, number>> = {};
   readonly #lags = new Histogram();
   readonly #queue = new Histogram();
-  readonly #storms: { pairs: number; readonly steps: number[] }[] = [];
+  readonly #storms: { pairs: number; readonly times: Histogram }[] = [];
   readonly #errors = new Map<string, { count: number; first: string }>();
   readonly #peers: number[];
   readonly #peaks: number[];
@@ -80,7 +80,7 @@ export class Tally {
 
   /** How each storm's pairs came back. */
   get storms(): Storm[] {
-    return this.#storms.map(stormOf);
+    return this.#storms.map(({ pairs, times }) => stormOf(pairs, times));
   }
 
   get histograms(): Result["histograms"] {
@@ -105,14 +105,12 @@ export class Tally {
       const time = name as TimeName;
       this.#failedTimes[time] = (this.#failedTimes[time] ?? 0) + failed;
     }
-    delta.storms.forEach(({ pairs, steps }, index) => {
-      while (this.#storms.length <= index) this.#storms.push({ pairs: 0, steps: [] });
+    delta.storms.forEach(({ pairs, times }, index) => {
+      while (this.#storms.length <= index) this.#storms.push({ pairs: 0, times: new Histogram() });
       const storm = this.#storms[index];
       if (!storm) return;
       storm.pairs += pairs;
-      steps.forEach((count, step) => {
-        storm.steps[step] = (storm.steps[step] ?? 0) + count;
-      });
+      storm.times.merge(times);
     });
     this.#lags.merge(delta.lags);
     this.#queue.merge(delta.queue);
@@ -171,19 +169,23 @@ export class Tally {
   #countsBefore = zeros();
 }
 
-/** @param steps how many came back in each step; a step that nobody came back in may be missing */
-export function stormOf({ pairs, steps }: { readonly pairs: number; readonly steps: readonly number[] }): Storm {
-  let all = 0;
-  const curve = Array.from(steps, (count) => {
-    all += count ?? 0;
-    return all;
-  });
+/** What became of a storm. @param times when each of the pairs that came back was back, since the cut */
+export function stormOf(pairs: number, times: Histogram): Storm {
   const after = (share: number): number | null => {
-    const step = curve.findIndex((back) => back >= Math.ceil(share * pairs));
-    return step < 0 ? null : ((step + 1) * RETURN_STEP_MS) / 1_000;
+    const wanted = Math.max(1, Math.ceil(share * pairs));
+    return times.count < wanted ? null : times.ranked(wanted) / 1e6;
   };
-  return { pairs, back: { p50: after(0.5), p95: after(0.95), p99: after(0.99), p100: after(1) }, curve };
+  const steps = times.count === 0 ? 0 : Math.floor(times.max / RETURN_STEP_MICROS) + 1;
+  return {
+    pairs,
+    back: { p50: after(0.5), p95: after(0.95), p99: after(0.99), p100: after(1) },
+    curve: Array.from({ length: steps }, (_, step) =>
+      step === steps - 1 ? times.count : times.countUpTo((step + 1) * RETURN_STEP_MICROS),
+    ),
+    times: times.toData(),
+  };
 }
+const RETURN_STEP_MICROS = RETURN_STEP_MS * 1_000;
 
 function sum(numbers: readonly number[]): number {
   return numbers.reduce((total, number) => total + number, 0);

@@ -13,8 +13,11 @@ export const NUMBER = "NUMBERED";
 /** The smallest message that has room for its seal, in any wire's words. */
 export const LEAST_MESSAGE = "150B";
 export type Role = "initiator" | "joiner";
-/** What came in. `ready`: this peer may begin; a session begins when both may. */
-export type Kind = "ready" | SealedKind | "error" | "other";
+/**
+ * What came in. `ready`: this peer may begin; a session begins when both may. `own`: a word of the relay that means
+ * nothing here; `other`: what has to be looked at, to tell such a word from what is left of a message.
+ */
+export type Kind = "ready" | SealedKind | "error" | "own" | "other";
 /** What a peer sends to the other one. */
 export type SealedKind = "offer" | "answer" | "candidate";
 
@@ -60,7 +63,10 @@ export const whisper: Wire = {
     };
     return text(filling(from, sizeBytes - text("").length));
   },
-  kindOf: kindsByLetters({ re: "ready", of: "offer", an: "answer", ic: "candidate", er: "error" }),
+  kindOf: kindsByLetters({
+    ...{ re: "ready", of: "offer", an: "answer", ic: "candidate", er: "error" },
+    ...{ jo: "own", pe: "own", po: "own", pr: "own" }, // joined, peer-left, pong, probe: each for each peer or session
+  }),
   errorIn(text) {
     return /"code":"([a-z-]{1,40})"/.exec(text)?.[1] ?? "error";
   },

@@ -24,7 +24,7 @@ export const ALLOWED = {
     },
   },
   descriptors: {
-    why: "they read, write, copy and close what is open: sockets, standard input and output, the figures of /proc, which are open for reading. What is written to the log can be stored there by whoever keeps the log; it can't be taken back or written over",
+    why: "they read, write, copy and close what is open: sockets, standard input and output, the socket to the service manager where there is one, the figures of /proc, which are open for reading. What is written to the log can be stored there by whoever keeps the log; it can't be taken back or written over",
     calls: {
       read: call(0, 63),
       readv: call(19, 65),

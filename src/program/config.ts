@@ -3,15 +3,20 @@
  * Pure: it reads only what it is given.
  */
 
-import { GRACE_MS } from "../core/liveness.ts";
+import { GRACE_MS } from "../core/clock.ts";
+import { CLUSTER_OPTIONS } from "./cluster-options.ts";
 import type { Environment } from "./environment.ts";
 import {
   ConfigError,
   chosenOptions,
+  type Field,
   helpFor,
+  type NameOf,
+  namesOf,
   type OptionTable,
   passedOver,
   readOptions,
+  typed,
   type ValuesOf,
 } from "./options.ts";
 
@@ -50,6 +55,12 @@ export const OPTIONS = {
     kind: "switch",
     default: "off",
     what: "share the port with another relay, so that a new one takes over while the old one drains",
+  },
+  demo: {
+    flag: "--demo",
+    kind: "switch",
+    default: "off",
+    what: "serve /demo, a page by which two people try this relay",
   },
   sandbox: {
     flag: "--sandbox",
@@ -236,36 +247,33 @@ export const OPTIONS = {
     default: "any",
     what: "the only origins whose pages may connect, as https://example.org or https://*.example.org; may be repeated",
   },
-  cluster: {
-    flag: "--cluster",
-    kind: "engines",
+  stunUrls: {
+    flag: "--stun-url",
+    kind: "stun-urls",
     default: "none",
-    what: "Valkey or Redis in which several relays share who has which session, as redis://HOST:PORT; several spread the sessions",
+    what: "STUN servers that peers are told of, as stun:HOST:PORT; may be repeated",
   },
-  clusterSecretFile: {
-    flag: "--cluster-secret-file",
+  turnUrls: {
+    flag: "--turn-url",
+    kind: "turn-urls",
+    default: "none",
+    what: "TURN servers that peers are told of, as turn:HOST:PORT?transport=udp or turns:HOST:PORT?transport=tcp; may be repeated",
+  },
+  turnSecretFile: {
+    flag: "--turn-secret-file",
     kind: "secret-file",
     default: "off",
-    what: "file of the secret that the relays of a cluster share; of two, one a line, both are known",
+    what: "file of the secret that the TURN servers know; of several, one a line, the first is used",
   },
-  clusterPasswordFile: {
-    flag: "--cluster-password-file",
-    kind: "secret-file",
-    default: "off",
-    what: "file of the engines' password; the user is in the URL",
+  turnTtlMs: {
+    flag: "--turn-ttl",
+    kind: "ms",
+    default: "12h",
+    min: "1m",
+    max: "168h",
+    what: "how long a new path through TURN can be begun with what a peer was told",
   },
-  clusterCa: {
-    flag: "--cluster-ca",
-    kind: "file",
-    default: "off",
-    what: "PEM file of the authority that has signed the certificates of rediss:// engines; off: those that browsers trust",
-  },
-  clusterMayPersist: {
-    flag: "--cluster-allow-persistence",
-    kind: "switch",
-    default: "off",
-    what: "take an engine that saves to disk, throws keys away, or does not tell",
-  },
+  ...CLUSTER_OPTIONS,
 } as const satisfies OptionTable;
 
 /** What the relay takes with nobody there is 40 to 60 MB; a mark below that would keep everybody out. */
@@ -282,6 +290,11 @@ const OWN_FILES = 50;
 const PAIR = 2;
 /** Limits of open files are set in such steps. */
 const FILES_STEP = 1_024;
+/** What the unit, the image and the documents set: far above what most need, far below the kernel's own bound. */
+export const OPEN_FILES = 65_536;
+/** What a waiting peer costs in the process and in the kernel; docs/OPERATIONS.md, "Sizing". */
+const PEER_BYTES = 9 * 1_024;
+const HOW_TO_RAISE = "LimitNOFILE= in a unit, docker run --ulimit nofile=, ulimit -n in a shell";
 /** Of --max-peers: where /readyz begins to send others elsewhere, unless told. */
 const HIGH_WATER_SHARE = 0.9;
 
@@ -292,28 +305,41 @@ const HIGH_WATER_SHARE = 0.9;
  */
 export function readConfig(args: readonly string[], env: Environment, openFiles = Number.POSITIVE_INFINITY): Config {
   const config = readOptions(OPTIONS, args, env);
+  const nameOf = namesOf(OPTIONS, args, env);
   if ((config.tlsCert === null) !== (config.tlsKey === null))
-    throw new ConfigError("--tls-cert and --tls-key are given together or not at all");
+    throw new ConfigError(`${nameOf("--tls-cert")} and ${nameOf("--tls-key")} are given together or not at all`);
+  if (config.turnUrls.length > 0 !== (config.turnSecretFile !== null))
+    throw new ConfigError(
+      `${nameOf("--turn-url")} and ${nameOf("--turn-secret-file")} are given together or not at all`,
+    );
   if (config.cluster.length > 0 !== (config.clusterSecretFile !== null))
-    throw new ConfigError("--cluster and --cluster-secret-file are given together or not at all");
+    throw new ConfigError(
+      `${nameOf("--cluster")} and ${nameOf("--cluster-secret-file")} are given together or not at all`,
+    );
   if (config.maxMemoryBytes > 0 && config.maxMemoryBytes < LEAST_MEMORY_BYTES)
     throw new ConfigError(
-      `--max-memory "${config.maxMemoryBytes}B" is less than the ${LEAST_MEMORY_BYTES / 1_048_576}MiB that the relay itself needs; 0B leaves it to the relay`,
+      `${nameOf("--max-memory")} "${config.maxMemoryBytes}B" is less than the ${LEAST_MEMORY_BYTES / 1_048_576}MiB that the relay itself needs; 0B leaves it to the relay`,
     );
-  const maxPeers = peersFor(config.maxPeers, openFiles);
+  const maxPeers = peersFor(config.maxPeers, openFiles, nameOf("--max-peers"));
   return { ...config, maxPeers, highWater: config.highWater || Math.ceil(maxPeers * HIGH_WATER_SHARE) };
 }
 
-function peersFor(asked: number, openFiles: number): number {
-  const room = Math.floor(openFiles * FILES_SHARE) - OWN_FILES;
+function roomIn(openFiles: number): number {
+  return Math.floor(openFiles * FILES_SHARE) - OWN_FILES;
+}
+
+function peersFor(asked: number, openFiles: number, name: string): number {
+  const room = roomIn(openFiles);
   if (room < PAIR)
     throw new ConfigError(
-      `a limit of ${openFiles} open files leaves no room for a pair: raise it to ${leastFilesFor(PAIR)} at least, better ${FILES_STEP} (ulimit -n, LimitNOFILE=, docker run --ulimit nofile=)`,
+      `a limit of ${openFiles} open files leaves no room for a pair: raise it to ${leastFilesFor(PAIR)} at least, better ${FILES_STEP} (${HOW_TO_RAISE})`,
     );
   if (asked > room)
     throw new ConfigError(
-      `--max-peers "${asked}" is more than the ${room} that a limit of ${openFiles} open files allows`,
+      `${name} "${asked}" is more than the ${room} that a limit of ${openFiles} open files allows: raise that (${HOW_TO_RAISE})`,
     );
+  if (asked > 0 && asked < PAIR)
+    throw new ConfigError(`${name} "${asked}" pairs nobody: a pair is ${PAIR}; 0 leaves it to the limit of open files`);
   return asked || Math.min(room, Number(OPTIONS.maxPeers.max));
 }
 
@@ -324,6 +350,37 @@ function leastFilesFor(peers: number): number {
 /** A limit of open files under which so many peers are allowed, in steps of 1024. */
 export function openFilesFor(maxPeers: number): number {
   return Math.ceil(leastFilesFor(maxPeers) / FILES_STEP) * FILES_STEP;
+}
+
+/**
+ * What a relay should be told that takes fewer peers than it could, because few files may be open; null where that is not so.
+ * @param memoryBytes the mark above which nobody new is taken
+ */
+export function doubtAboutFiles(config: Config, openFiles: number, memoryBytes: number): string | null {
+  const room = roomIn(openFiles);
+  const memoryRoom = Math.floor(memoryBytes / PEER_BYTES);
+  if (openFiles >= OPEN_FILES || config.maxPeers < room || memoryRoom <= room) return null;
+  return `a limit of ${openFiles} open files leaves room for ${room} peers, memory for some ${memoryRoom}: raise it to ${OPEN_FILES} (${HOW_TO_RAISE})`;
+}
+
+/** How the relay's options were named, by flag or by variable. */
+export function optionNames(args: readonly string[], env: Environment): NameOf {
+  return namesOf(OPTIONS, args, env);
+}
+
+/** What was given, as fields for machines. */
+export function typedOptions(given: Readonly<Record<string, string>>): Record<string, Field> {
+  const options = Object.values(OPTIONS);
+  const entries = Object.entries(given);
+  return Object.fromEntries(
+    entries.map(([name, text]) => [
+      name,
+      typed(
+        options.find(({ flag }) => flag === `--${name}`),
+        text,
+      ),
+    ]),
+  );
 }
 
 /** The options that were set, as they were written: flags without their dashes. A secret is named by its file. */

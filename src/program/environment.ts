@@ -43,13 +43,17 @@ export function sortEnvironment(flags: readonly string[], env: Environment): Sor
     if (SERVICE_PORT.test(name) && SERVICE_URL.test(value)) {
       if (isOption) passedOver.push(name);
     } else if (isOption) set.set(name, value);
-    else if (!SERVICE_LINK.test(name)) unknown.push([name, nearest(name, names)]);
+    else if (!SERVICE_LINK.test(name)) unknown.push([name, nearest(name, names).name]);
   }
   return { set, passedOver, unknown };
 }
 
-function nearest(name: string, names: readonly string[]): string {
-  return names.toSorted((a, b) => distance(name, a) - distance(name, b))[0] ?? "";
+/** Of `names` the one that is most like `written`, and how many characters are between them. */
+export function nearest(written: string, names: readonly string[]): { name: string; distance: number } {
+  const [first = { name: "", distance: 0 }] = names
+    .map((name) => ({ name, distance: distance(written, name) }))
+    .sort((a, b) => a.distance - b.distance);
+  return first;
 }
 
 /** How many characters have to be put in, left out or changed to make the one of the other (Levenshtein). */

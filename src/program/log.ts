@@ -4,12 +4,24 @@
  * be passed to it. It never waits: a line that can't be written at once is dropped, counted, and told of by the next.
  */
 
+import type { Field } from "./options.ts";
+
 /** What this program is called, in its log, its help and its errors. */
 export const NAME = "whisper-signaling";
 
-/** What a line may be about. */
-export type Event = "start" | "ready" | "warning" | "drain" | "stop" | "failure";
-type Facts = Readonly<Record<string, string | number>>;
+/** What a line may be about, and how much it matters. */
+const LEVELS = {
+  start: "info",
+  ready: "info",
+  gather: "info",
+  drain: "info",
+  stop: "info",
+  limit: "warning",
+  warning: "warning",
+  failure: "error",
+} as const;
+export type Event = keyof typeof LEVELS;
+type Facts = Readonly<Record<string, Field>>;
 
 /** Where lines go; see Outlet. */
 export interface Sink {
@@ -38,11 +50,16 @@ export class Log {
     return this.#dropped;
   }
 
-  /** One line: on standard output, or on standard error where something is wrong. */
-  say(event: Event, message: string, facts: Facts = {}): void {
-    const sink = event === "warning" || event === "failure" ? this.#err : this.#out;
+  /**
+   * One line: on standard output, or on standard error where something is wrong.
+   * @param facts stand behind the message, or in an object of their own names and types
+   * @param said what the message says already, once more for machines
+   */
+  say(event: Event, message: string, facts: Facts = {}, said: Facts = {}): void {
+    const sink = LEVELS[event] === "info" ? this.#out : this.#err;
     const untold = this.#untold.get(sink) ?? 0;
-    const line = this.#line(event, message, untold > 0 ? { ...facts, "lines-dropped-before": untold } : facts);
+    const all = untold > 0 ? { ...facts, "lines-dropped-before": untold } : facts;
+    const line = this.#isJson ? asJson(event, message, { ...said, ...all }) : asText(event, message, all);
     const isTaken = sink.write(line);
     this.#untold.set(sink, isTaken ? 0 : untold + 1);
     if (!isTaken) this.#dropped++;
@@ -53,10 +70,13 @@ export class Log {
     if (!this.#warned.has(message)) this.say("warning", message);
     this.#warned.add(message);
   }
+}
 
-  #line(event: Event, message: string, facts: Facts): string {
-    if (this.#isJson) return JSON.stringify({ time: new Date().toISOString(), event, message, ...facts });
-    const pairs = Object.entries(facts).map(([name, value]) => ` ${name}=${value}`);
-    return `${NAME}: ${event === "warning" ? "warning: " : ""}${message}${pairs.join("")}`;
-  }
+function asJson(event: Event, message: string, facts: Facts): string {
+  return JSON.stringify({ time: new Date().toISOString(), level: LEVELS[event], event, message, ...facts });
+}
+
+function asText(event: Event, message: string, facts: Facts): string {
+  const pairs = Object.entries(facts).map(([name, value]) => ` ${name}=${value}`);
+  return `${NAME}: ${LEVELS[event] === "warning" ? "warning: " : ""}${message}${pairs.join("")}`;
 }

@@ -3,7 +3,7 @@
  * text format (version 0.0.4). The sets of labels are closed and all their rows exist from the start; no label, name
  * or value is ever taken from what a peer sent.
  */
-import { type Events, OUTCOMES, type Outcome, UPGRADES, type UpgradeResult } from "../core/events.ts";
+import { type Events, OUTCOMES, type Outcome, REFUSALS, type UpgradeResult } from "../core/events.ts";
 import { ERRORS, type ErrorName, PAYLOADS, type RelayedType } from "../core/protocol.ts";
 
 /** What the relay holds at this moment; see Relay.gauges. */
@@ -82,12 +82,14 @@ class Histogram {
   }
 }
 
+const UPGRADES = ["taken", "malformed", ...(Object.keys(REFUSALS) as (keyof typeof REFUSALS)[])] as const;
 const RELAYED = Object.keys(PAYLOADS) as RelayedType[];
 /** A handshake takes a tenth of a second, a person who types a code minutes. */
 const WAITS = [0.1, 0.5, 1, 5, 10, 30, 60, 120, 300, 600];
 const LAGS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5];
 
 export class Metrics implements Events {
+  readonly #refusals: Pick<Events, "upgraded" | "refused"> | null;
   readonly #upgrades = new Counters<UpgradeResult>(UPGRADES);
   readonly #errors = new Counters(Object.keys(ERRORS) as ErrorName[]);
   readonly #closes = new Counters<ErrorName | "left" | "lost" | "silent">([
@@ -103,6 +105,11 @@ export class Metrics implements Events {
   #differences = 0;
   #internalErrors = 0;
 
+  /** @param refusals is told of each, too */
+  constructor(refusals: Pick<Events, "upgraded" | "refused"> | null = null) {
+    this.#refusals = refusals;
+  }
+
   /** Grows whenever a peer has come, gone or been heard by another. */
   get activity(): number {
     return this.#upgrades.sum + this.#closes.sum + this.#messages.sum;
@@ -110,10 +117,12 @@ export class Metrics implements Events {
 
   upgraded(result: UpgradeResult): void {
     this.#upgrades.add(result);
+    this.#refusals?.upgraded(result);
   }
 
   refused(name: ErrorName): void {
     this.#errors.add(name);
+    this.#refusals?.refused(name);
   }
 
   closed(refusal: ErrorName | "silent" | null, code: number): void {
@@ -137,8 +146,8 @@ export class Metrics implements Events {
     this.#outcomes.add(outcome);
   }
 
-  swept(lagMs: number): void {
-    this.#lag.observe(lagMs);
+  swept(lateMs: number): void {
+    this.#lag.observe(lateMs);
   }
 
   differed(differences: number): void {
@@ -154,7 +163,7 @@ export class Metrics implements Events {
   write(
     gauges: Gauges,
     resources: Resources,
-    program: { version: string; bun: string; isLocked: boolean; droppedLines: number },
+    program: { version: string; commit: string; bun: string; isLocked: boolean; droppedLines: number },
     tlsSecondsLeft: number | null,
   ): string {
     const { sockets, notJoined, probing, sessions, seatsHeld } = gauges;
@@ -179,7 +188,7 @@ export class Metrics implements Events {
       total("whisper_closes_total", "Closed sockets by reason.", "reason", this.#closes),
       total("whisper_messages_relayed_total", "Messages passed on, by type.", "type", this.#messages),
       total("whisper_bytes_relayed_total", "Bytes passed on, by type of message.", "type", this.#bytes),
-      total("whisper_session_outcomes_total", "Ended sessions by mood.", "mood", this.#outcomes),
+      total("whisper_session_outcomes_total", "Ended sessions by outcome.", "outcome", this.#outcomes),
       this.#toReady.write("whisper_time_to_ready_seconds", "From the first join of a session to both seats held."),
       this.#toAnswer.write("whisper_time_to_answer_seconds", "From both seats held to the first answer."),
       this.#lag.write("whisper_event_loop_lag_seconds", "How late the sweep of each second came."),
@@ -216,7 +225,7 @@ export class Metrics implements Events {
       single("process_max_fds", "gauge", "Limit of open files.", resources.maxFiles),
       single("process_start_time_seconds", "gauge", "When the process began, since 1970.", resources.startedAt),
       "# HELP whisper_build_info What runs here.\n# TYPE whisper_build_info gauge\n",
-      `whisper_build_info{version="${program.version}",bun="${program.bun}"} 1\n`,
+      `whisper_build_info{version="${program.version}",commit="${program.commit}",bun="${program.bun}"} 1\n`,
     ].join("");
   }
 }

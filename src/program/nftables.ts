@@ -63,9 +63,8 @@ export function nftables(config: Config, isLocal: boolean): string[] {
 
 /** A range as a rule names it. */
 function written({ address, bits }: Cidr): string {
-  const isV4 = bits >= 96 && address[5] === 0xffff;
-  const [high = 0, low = 0] = address.slice(6);
-  return isV4
-    ? `ip saddr ${high >> 8}.${high & 255}.${low >> 8}.${low & 255}/${bits - 96}`
-    : `ip6 saddr ${address.map((group) => group.toString(16)).join(":")}/${bits}`;
+  const groups = address.toString(16).padStart(32, "0").match(/.{4}/g) ?? [];
+  const isV4 = bits >= 96 && address >> 32n === 0xffffn;
+  const bytes = Buffer.from(groups.slice(6).join(""), "hex");
+  return isV4 ? `ip saddr ${bytes.join(".")}/${bits - 96}` : `ip6 saddr ${groups.join(":")}/${bits}`;
 }

@@ -5,11 +5,12 @@
  */
 import { parseArgs } from "node:util";
 import type { EngineUrl } from "../cluster/cluster.ts";
-import { type Cidr, parseCidr } from "../core/addresses.ts";
+import { type Cidr, parseAddress } from "../core/addresses.ts";
 import { readEngine } from "./engines.ts";
-import { type Environment, environmentName, sortEnvironment } from "./environment.ts";
-import { ConfigError } from "./failure.ts";
-import { type NamedOrigin, NoOrigin, readOrigin } from "./origins.ts";
+import { type Environment, environmentName, nearest, sortEnvironment } from "./environment.ts";
+import { ConfigError, Unfit } from "./failure.ts";
+import { type IceUrl, readIceUrl } from "./ice-urls.ts";
+import { type NamedOrigin, readOrigin } from "./origins.ts";
 import { SecretFile } from "./secret.ts";
 
 export { ConfigError } from "./failure.ts";
@@ -17,6 +18,7 @@ export { ConfigError } from "./failure.ts";
 /** How a value is written; numbers have units, lists are repeated flags or one text with commas. */
 const KINDS = {
   text: "an address to listen on",
+  name: "a host name such as relay.example.org",
   switch: "on or off",
   file: "a file",
   "secret-file": "a file that holds a secret",
@@ -24,12 +26,16 @@ const KINDS = {
   choice: "",
   cidrs: "an address or a range such as 10.0.0.0/8, or none",
   origins: "",
+  "stun-urls": "",
+  "turn-urls": "",
   list: "a text, or none",
   engines: "redis://HOST:PORT, rediss://HOST:PORT or unix:///PATH without a password, or none",
   count: { "": 1 },
   ms: { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 },
   bytes: { B: 1, KiB: 1_024, MiB: 1_048_576 },
 } as const;
+/** RFC 1123, section 2.1. */
+const HOST_NAME = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/i;
 type NumberKind = "count" | "ms" | "bytes";
 
 export interface NumberOption {
@@ -59,12 +65,15 @@ export type OptionTable = Readonly<Record<string, Option>>;
 
 interface Values {
   text: string;
+  name: string;
   switch: boolean;
   file: string | null;
   "secret-file": SecretFile | null;
   endpoint: Endpoint | null;
   cidrs: readonly Cidr[];
   origins: readonly NamedOrigin[];
+  "stun-urls": readonly IceUrl[];
+  "turn-urls": readonly IceUrl[];
   list: readonly string[];
   engines: readonly EngineUrl[];
   count: number;
@@ -142,7 +151,7 @@ function readFlags(table: OptionTable, args: readonly string[]): Map<string, str
   for (const token of tokens) {
     const option = token.kind === "option" ? options.get(token.rawName) : undefined;
     if (token.kind !== "option" || !option)
-      throw new ConfigError(`unknown option ${shown(args[token.index] ?? "")}; --help lists them`);
+      throw new ConfigError(unknownOption(args[token.index] ?? "", [...options.keys()]));
     const { flag } = option;
     const before = given.get(flag);
     if (before !== undefined && separator(option) === null) throw new ConfigError(`${flag} is given twice`);
@@ -153,10 +162,35 @@ function readFlags(table: OptionTable, args: readonly string[]): Map<string, str
   return given;
 }
 
+/** The nearest is named where it is near: at least half of it is as it was written. */
+function unknownOption(text: string, flags: readonly string[]): string {
+  const [written = ""] = text.split("=");
+  const { name, distance } = nearest(written, flags);
+  const isNear = /^--./.test(written) && distance * 2 <= name.length - 2;
+  return `unknown option ${shown(text)}; ${isNear ? `the nearest is ${name}, and ` : ""}--help lists them`;
+}
+
+/**
+ * Tells apart what belongs to a command and what to the relay's own options, in whatever order they were written.
+ * @returns of a command line the words that set options of `table`, and the others
+ */
+export function splitFlags(table: OptionTable, args: readonly string[]): { own: string[]; rest: string[] } {
+  const [own, rest]: [string[], string[]] = [[], []];
+  for (let i = 0; i < args.length; i++) {
+    const word = args[i] ?? "";
+    const option = Object.values(table).find(({ flag }) => word === flag || word.startsWith(`${flag}=`));
+    if (option) own.push(word);
+    else rest.push(word);
+    const value = args[i + 1];
+    if (option?.flag === word && option.kind !== "switch" && value !== undefined) own.push(args[++i] ?? "");
+  }
+  return { own, rest };
+}
+
 /** What stands between the values of an option that may be repeated; null for one that may not. */
 function separator({ kind }: Option): string | null {
   if (kind === "list") return "\n"; // a text may hold commas
-  return kind === "cidrs" || kind === "origins" || kind === "engines" ? "," : null;
+  return ["cidrs", "origins", "stun-urls", "turn-urls", "engines"].includes(kind) ? "," : null;
 }
 
 function isNumber(option: Option): option is NumberOption {
@@ -188,6 +222,8 @@ function readOther(name: string, text: string, { kind }: OtherOption): unknown {
   switch (kind) {
     case "text":
       return text === "" || /\s/.test(text) ? undefined : text;
+    case "name":
+      return HOST_NAME.test(text) ? text : undefined;
     case "file":
       return text === "" ? undefined : text === "off" ? null : text;
     case "secret-file":
@@ -201,7 +237,11 @@ function readOther(name: string, text: string, { kind }: OtherOption): unknown {
       return ranges.includes(null) ? undefined : ranges;
     }
     case "origins":
-      return text === "any" ? [] : readOrigins(name, itemsOf(text));
+      return text === "any" ? [] : readItems(name, text, readOrigin);
+    case "stun-urls":
+      return text === "none" ? [] : readItems(name, text, (item) => readIceUrl(item, "stun"));
+    case "turn-urls":
+      return text === "none" ? [] : readItems(name, text, (item) => readIceUrl(item, "turn"));
     case "engines": {
       const engines = text === "none" ? [] : itemsOf(text).map(readEngine);
       return engines.includes(null) ? undefined : engines;
@@ -211,15 +251,25 @@ function readOther(name: string, text: string, { kind }: OtherOption): unknown {
   }
 }
 
+/** Reads `10.0.0.0/8`, `fd00::/8` or a single address; null where it is none. */
+export function parseCidr(text: string): Cidr | null {
+  const [, base = "", length] = /^([^/]*)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
+  const address = parseAddress(base);
+  if (address === null) return null;
+  const width = base.includes(".") ? 32 : 128;
+  const bits = Number(length ?? width);
+  return bits > width ? null : { address, bits: bits + 128 - width };
+}
+
 function itemsOf(text: string): string[] {
   return text.split(",").map((item) => item.trim());
 }
 
-function readOrigins(name: string, items: readonly string[]): readonly NamedOrigin[] {
+function readItems<T>(name: string, text: string, read: (item: string) => T): readonly T[] {
   try {
-    return items.map(readOrigin);
+    return itemsOf(text).map(read);
   } catch (failure) {
-    if (!(failure instanceof NoOrigin)) throw failure;
+    if (!(failure instanceof Unfit)) throw failure;
     throw new ConfigError(`${name} ${shown(failure.text)} ${failure.message}`);
   }
 }
@@ -248,6 +298,24 @@ export function chosenOptions(table: OptionTable, args: readonly string[], env: 
   const given = givenOptions(table, args, env);
   return Object.fromEntries([...given].map(([flag, { text }]) => [flag.slice(2), text]));
 }
+
+/** Names an option as whoever set it did: by its variable where that was set and no flag, else by its flag. */
+export type NameOf = (flag: string) => string;
+
+/** @returns how the options of `table` were named */
+export function namesOf(table: OptionTable, args: readonly string[], env: Environment): NameOf {
+  const given = givenOptions(table, args, env);
+  return (flag) => given.get(flag)?.name ?? flag;
+}
+
+/** What was written for an option, as a field for machines: a number where it counts, a truth, a list, else the text. */
+export function typed(option: Option | undefined, text: string): Field {
+  if (option?.kind === "count") return Number(text);
+  if (option?.kind === "switch") return text === "on";
+  const between = option ? separator(option) : null;
+  return between === null ? text : text.split(between).map((item) => item.trim());
+}
+export type Field = string | number | boolean | readonly string[];
 
 /** A table of options as --help prints it, with the variables of a program that reads them. */
 export function helpFor(table: OptionTable, hasEnvironment = true): string {

@@ -6,6 +6,7 @@ import { ptr } from "bun:ffi";
 import { constants, fstatSync, openSync, writeSync } from "node:fs";
 import { isatty } from "node:tty";
 import { openLibc } from "../lockdown/libc.ts";
+import { whyNot } from "./failure.ts";
 
 /** PIPE_BUF of linux/limits.h: a pipe of which poll says that it can be written to takes so many bytes. */
 const PIECE_BYTES = 4_096;
@@ -26,6 +27,27 @@ export function newPoll(): Poll | null {
     asked.set([descriptor, 0, POLLOUT, 0]); // a descriptor of 32 bits, the lower half first; 1 and 2 have no upper
     return libc.symbols.poll(ptr(asked), 1, 0) > 0;
   };
+}
+
+/** What was printed could not be written. */
+export class WriteError extends Error {}
+
+/**
+ * Writes all of a text, however long that takes. A pipe whose reader has gone takes it no more, and that is no error.
+ * @param descriptor 1, of a command that prints and ends
+ * @throws WriteError with why it could not be written, as on a full disk
+ */
+export function writeWhole(descriptor: number, text: string): void {
+  for (let rest = Buffer.from(text); rest.length > 0; ) {
+    try {
+      rest = rest.subarray(writeSync(descriptor, rest));
+    } catch (failure) {
+      const code = failure instanceof Error && "code" in failure ? failure.code : "";
+      if (code === "EPIPE") return;
+      if (code !== "EAGAIN") throw new WriteError(`can't print: ${whyNot(failure)}`);
+      Bun.sleepSync(1);
+    }
+  }
 }
 
 export class Outlet {

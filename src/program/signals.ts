@@ -12,9 +12,11 @@ export const SIGNALS = {
   drain: ["SIGTERM", "SIGINT", "SIGQUIT"],
   /** Drains where the terminal is gone that it was started from; otherwise a line in the log. */
   hangUp: ["SIGHUP"],
+  /** Sends those who wait alone to come back, without stopping: a balancer may lead them elsewhere now. */
+  gather: ["SIGUSR2"],
   /** Would end it, and does nothing: nobody who sends one of these to a relay means that. */
   nothing: [
-    ...["SIGUSR1", "SIGUSR2", "SIGALRM", "SIGVTALRM", "SIGPROF"],
+    ...["SIGUSR1", "SIGALRM", "SIGVTALRM", "SIGPROF"],
     ...["SIGIO", "SIGPIPE", "SIGXCPU", "SIGXFSZ", "SIGSTKFLT"],
   ],
 } as const;
@@ -34,14 +36,19 @@ const SIG_IGN = 1n;
 const SIGACTION_WORDS = 4;
 const SIGSET_BYTES = 8;
 
+/** A locked relay can't open a file or start another one, so it can't do what a HUP asks for elsewhere. */
+const UNCHANGED =
+  'SIGHUP changes nothing: options and certificates are read at the start. How another relay takes over with new ones is in docs/OPERATIONS.md, "Renewal without dropping anyone"';
+
 export interface SignalActions {
   /** Begins to drain; false where it drains already. */
   drain(): boolean;
   endAtOnce(): void;
+  gather(): void;
   /** Whether a terminal that was there at the start is gone. */
   isTerminalGone(): boolean;
-  /** Is told of a signal that changes nothing. */
-  warn(line: string): void;
+  /** Was asked to read anew, and is told why it doesn't. */
+  refuseToReload(line: string): void;
   /** A monotonic clock in ms. */
   now(): number;
 }
@@ -58,8 +65,9 @@ export function obeySignals(on: (name: NodeJS.Signals, act: () => void) => void,
   for (const name of SIGNALS.drain) on(name, () => drain(name));
   on("SIGHUP", () => {
     if (actions.isTerminalGone()) actions.drain();
-    else actions.warn("SIGHUP changes nothing: options and certificate are read at the start (docs/OPERATIONS.md)");
+    else actions.refuseToReload(UNCHANGED);
   });
+  for (const name of SIGNALS.gather) on(name, () => actions.gather());
   for (const name of SIGNALS.nothing) if (name !== NO_NAME_HERE) on(name, () => {});
 }
 

@@ -5,12 +5,14 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { whyNot } from "./failure.ts";
-import { ConfigError } from "./options.ts";
+import { ConfigError, type NameOf } from "./options.ts";
 
 export interface Certificate {
   /** The chain, as PEM. */
   readonly cert: string;
   readonly key: string;
+  /** The option or variable that named the chain's file. */
+  readonly name: string;
   /** Both in ms since 1970, of the first certificate in the chain. */
   readonly startsAt: number;
   readonly expiresAt: number;
@@ -18,35 +20,67 @@ export interface Certificate {
 
 /**
  * @param certFile the certificate and its chain, `keyFile` its private key, both PEM
+ * @param nameOf how the options that named them are told
  * @throws ConfigError where they can't be read, are none, or don't belong together
  */
-export function readCertificate(certFile: string, keyFile: string): Certificate {
-  const cert = readPem("--tls-cert", certFile);
-  const key = readPem("--tls-key", keyFile);
-  const certificate = readChain(certFile, cert);
+export function readCertificate(certFile: string, keyFile: string, nameOf: NameOf): Certificate {
+  const [certName, keyName] = [nameOf("--tls-cert"), nameOf("--tls-key")];
+  const cert = readPem(certName, certFile);
+  const key = readPem(keyName, keyFile);
+  const certificate = readChain(certName, certFile, cert);
   if (/^(-----BEGIN|Proc-Type: 4,) ?ENCRYPTED/m.test(key))
-    throw notUsable("--tls-key", keyFile, "is encrypted, and nobody is asked for a passphrase");
+    throw notUsable(keyName, keyFile, "is encrypted, and nobody is asked for a passphrase");
   const privateKey = attempt(() => createPrivateKey(key));
-  if (!privateKey) throw notUsable("--tls-key", keyFile, "is not a PEM private key");
+  if (!privateKey) throw notUsable(keyName, keyFile, "is not a PEM private key");
   if (!attempt(() => certificate.checkPrivateKey(privateKey)))
-    throw notUsable("--tls-key", keyFile, `is not the key of the first certificate in --tls-cert ${quoted(certFile)}`);
-  return { cert, key, startsAt: Date.parse(certificate.validFrom), expiresAt: Date.parse(certificate.validTo) };
+    throw notUsable(keyName, keyFile, `is not the key of the first certificate in ${certName} ${quoted(certFile)}`);
+  const [startsAt, expiresAt] = [Date.parse(certificate.validFrom), Date.parse(certificate.validTo)];
+  return { cert, key, name: certName, startsAt, expiresAt };
 }
 
-/** What the operator should know of a certificate with which the relay starts but clients won't connect, at `now`. */
-export function doubtAbout({ startsAt, expiresAt }: Certificate, now: number): string | null {
-  if (expiresAt < now) return "the certificate in --tls-cert has expired";
-  return startsAt > now ? "the certificate in --tls-cert is not valid yet" : null;
+/** What the operator should know of a certificate that clients won't take, or soon won't, at `now` in ms since 1970. */
+export function doubtAbout({ name, startsAt, expiresAt }: Certificate, now: number): string | null {
+  if (expiresAt < now) return `the certificate in ${name} has expired: no browser connects; renew it and restart`;
+  if (startsAt > now) return `the certificate in ${name} is not valid yet: is the clock of this machine right?`;
+  const days = Math.floor((expiresAt - now) / DAY_MS);
+  if (days >= SOON_DAYS) return null;
+  const left = days < 1 ? "less than a day" : days === 1 ? "1 day" : `${days} days`;
+  return `the certificate in ${name} expires in ${left}; it is read at the start, so restart with a renewed one`;
 }
+
+/** Tells of the certificate of a relay that runs for long: at once, and then once a day while there is reason. */
+export class CertificateWatch {
+  readonly #certificate: Certificate;
+  readonly #warn: (line: string) => void;
+  #dueAt = Number.NEGATIVE_INFINITY;
+
+  constructor(certificate: Certificate, warn: (line: string) => void) {
+    this.#certificate = certificate;
+    this.#warn = warn;
+  }
+
+  /** @param now in ms since 1970: by the clock on the wall, as clients judge it */
+  turn(now: number): void {
+    if (now < this.#dueAt && now >= this.#dueAt - DAY_MS) return; // and not set back by more than a day
+    const doubt = doubtAbout(this.#certificate, now);
+    if (doubt === null) return;
+    this.#dueAt = now + DAY_MS;
+    this.#warn(doubt);
+  }
+}
+
+/** With fewer days left than these a relay says so; the first alarm of deploy/alerts.yml is at the same. */
+export const SOON_DAYS = 14;
+const DAY_MS = 86_400_000;
 
 /** The first certificate of a file in which every one has to be good, for all of them are sent. */
-function readChain(file: string, pem: string): X509Certificate {
+function readChain(name: string, file: string, pem: string): X509Certificate {
   const blocks = pem.split(/(?=-----BEGIN )/).filter((block) => /^-----BEGIN [A-Z0-9 ]*CERTIFICATE-----/.test(block));
   const chain = blocks.map((block) => attempt(() => new X509Certificate(block)));
   const bad = chain.indexOf(null);
-  if (bad > 0) throw notUsable("--tls-cert", file, `is not a PEM chain: certificate ${bad + 1} in it can't be read`);
+  if (bad > 0) throw notUsable(name, file, `is not a PEM chain: certificate ${bad + 1} in it can't be read`);
   const [first] = chain;
-  if (!first) throw notUsable("--tls-cert", file, "is not a PEM certificate");
+  if (!first) throw notUsable(name, file, "is not a PEM certificate");
   return first;
 }
 

@@ -14,11 +14,20 @@ const PREFLIGHT_HEADERS = {
   "Access-Control-Max-Age": "86400",
 };
 
-/** Answers a request that is no upgrade (docs/PROTOCOL.md, "HTTP"). `sessions`: those with at least one peer now. */
-export function answer(request: Request, status: Status, sessions: number): Response {
+/** What else is served, by path: each answers a GET or HEAD. */
+export type More = ReadonlyMap<string, () => Response>;
+const NOTHING: More = new Map();
+
+/**
+ * Answers a request that is no upgrade (docs/PROTOCOL.md, "HTTP").
+ * @param sessions those with at least one peer now
+ */
+export function answer(request: Request, status: Status, sessions: number, more: More = NOTHING): Response {
   const path = pathOf(request.url);
   const isWell = status !== "draining";
-  if (path !== "/" && path !== "/health") return new Response("Not found\n", { status: 404, headers: HEADERS });
+  const other = more.get(path);
+  if (path !== "/" && path !== "/health" && !other)
+    return new Response("Not found\n", { status: 404, headers: HEADERS });
   // The default check of HAProxy: it must send nobody to a relay that drains.
   if (request.method === "OPTIONS")
     return new Response(null, {
@@ -27,6 +36,7 @@ export function answer(request: Request, status: Status, sessions: number): Resp
     });
   if (request.method !== "GET" && request.method !== "HEAD")
     return new Response("Method not allowed\n", { status: 405, headers: { ...HEADERS, Allow: METHODS } });
+  if (other) return other();
   if (path === "/health") return Response.json({ status, sessions }, { status: isWell ? 200 : 503, headers: HEADERS });
   if (/\btext\/html\b/.test(request.headers.get("accept") ?? ""))
     return new Response(page(status), { headers: { ...HEADERS, ...PAGE_HEADERS } });

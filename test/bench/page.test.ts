@@ -1,7 +1,7 @@
 /** From the samples of a benchmark to docs/BENCHMARKS.md: every measurement has its row, and every table its place. */
 import { expect, test } from "bun:test";
 import { resolve } from "node:path";
-import { measurements, NAMES, type Sample } from "../../bench/measurements.ts";
+import { type Limit, measurements, NAMES, type Sample } from "../../bench/measurements.ts";
 import { pageWith, tablesOf } from "../../bench/page.ts";
 import { SERVERS, type ServerName } from "../../bench/servers.ts";
 import { NOTHING } from "../../src/load/figures.ts";
@@ -33,7 +33,11 @@ function samplesOf(sessionMicros: (measurement: string, round: number) => number
   );
 }
 
-const tables = (sessionMicros: Parameters<typeof samplesOf>[0]) => tablesOf(samplesOf(sessionMicros), CIRCUMSTANCES);
+const LIMITS: Limit[] = [0, 1].flatMap((round) =>
+  Object.keys(SERVERS).map((server) => ({ server, round, rate: 800 + 100 * round, isBottleneck: round === 1 })),
+);
+const tables = (sessionMicros: Parameters<typeof samplesOf>[0]) =>
+  tablesOf(samplesOf(sessionMicros), LIMITS, CIRCUMSTANCES);
 
 test("every figure in the tables comes from a measurement that is made", () => {
   const blocks = Object.entries(tables(() => 100));
@@ -50,13 +54,20 @@ test("every table has its place in the docs, and the one before it is gone", asy
 
 test("what TLS costs is told round by round, so that a slow round does not make it look dearer", () => {
   const cost = (measurement: string, round: number) => (measurement === NAMES.secure ? 400 : 100) * (round + 1);
-  expect(tables(cost)["tls"]).toContain("| WSS as a multiple of WS | 4 | 4 | 4 | 4 |");
+  expect(tables(cost)["tls"]).toContain("| WSS as a multiple of WS | 4 | 4 | 4 | 4 | 4 | 4 |");
+});
+
+test("the largest rates are told with their spread, and how often they may be the load tester's own", () => {
+  const { limits = "" } = tables(() => 100);
+  expect(limits).toContain("| largest rate of sessions a second | 850 (800 to 900) |");
+  expect(limits).toContain("the bottleneck | 50 % |");
 });
 
 test("what could not be measured here is said, and has no column", () => {
   const servers = CIRCUMSTANCES.servers.filter((name) => name !== "go");
   const { machine = "", ratios = "" } = tablesOf(
     samplesOf(() => 100),
+    LIMITS,
     { ...CIRCUMSTANCES, servers },
   );
   expect(machine).toContain("- PDP-11 was not measured: there is none");

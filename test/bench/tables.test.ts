@@ -1,6 +1,6 @@
 /** The tables of docs/BENCHMARKS.md: medians, spreads, ratios, and what the relay is not ahead in. */
 import { describe, expect, test } from "bun:test";
-import { figureTable, notAhead, type Row, ratioTable, withBlock } from "../../bench/tables.ts";
+import { figureTable, inShort, notAhead, type Row, ratioTable, withBlock } from "../../bench/tables.ts";
 
 const COLUMNS = { relay: "the relay", ws: "ws", peerjs: "PeerJS" };
 
@@ -69,6 +69,16 @@ describe("where it is not ahead", () => {
   test("nothing is listed that is ahead in every round", () => {
     expect(notAhead(COLUMNS, [row("less", [1, 2], [10, 10])])).toBe("None: it was ahead in every row and round.");
   });
+});
+
+test("in short, each rival has its own line, the first one first, and what is not ahead is not hidden", () => {
+  const rows = [
+    { ...row("less", [10, 10], [20, 30]), label: "CPU", values: { relay: [10, 10], ws: [20, 30], peerjs: [10, 30] } },
+    { ...row("more", [1], [2]), label: "rate" },
+  ];
+  expect(inShort(COLUMNS, rows)).toBe(
+    "- **ws**: ahead in CPU (2.5); not ahead in rate (0.5).\n- **PeerJS**: ahead in nothing; not ahead in CPU (2).",
+  );
 });
 
 describe("the page", () => {

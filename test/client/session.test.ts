@@ -137,7 +137,7 @@ describe("through the relay", () => {
 
   test("nobody comes: no-peer; no relay there: no-relay; both may be tried again", async () => {
     await using relay = await spawnRelay("source");
-    using alone = new Peer({ url: relay.url, waitMs: 1_000 });
+    using alone = new Peer({ url: relay.url, waitMs: 3_000 }); // long enough to join on a busy machine
     using lost = new Peer({ url: `ws://127.0.0.1:${await freePort()}`, waitMs: 1_000 });
     const failures = await Promise.all([alone.next("failed"), lost.next("failed")]);
     expect(failures).toMatchObject([

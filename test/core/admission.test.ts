@@ -1,6 +1,7 @@
 /** The reducer alone, row by row of its table. What it does in every order is in interleavings.test.ts. */
 import { describe, expect, test } from "bun:test";
 import { type Answer, HEARD_MS, opposite, outcomeOf, PENDING_MS, PROBE_MS } from "../../src/core/admission.ts";
+import { Account } from "../../src/core/limits.ts";
 import type { Session } from "../../src/core/peer.ts";
 import { readConfig } from "../../src/program/config.ts";
 import { CODE, Named, Story } from "../support/core/story.ts";
@@ -80,6 +81,16 @@ describe("an address", () => {
     story.do({ type: "gone", peer: bob }); // its partner stays, and whoever was left so is no burden of its own making
     expect(waiter("EEEEEEEE")).toEqual(["refuse w rate-limited"]);
     expect(story.joins(story.comes("bob", 2), false, "AAAAAAAA")).toEqual(["seat bob", "ready"]);
+  });
+
+  test("that is exempt may have any number waiting, and fail as often as it likes", () => {
+    const story = new Story(["--max-waiting-per-address=1", "--failed-join-burst=1"]);
+    for (const code of ["AAAAAAAA", "BBBBBBBB", "CCCCCCCC"]) {
+      expect(story.joins(story.comes("w", story.addresses.exempt), true, code)).toEqual(["seat w"]);
+      expect(story.joins(story.comes("again", story.addresses.exempt), true, code)).toEqual([
+        "refuse again role-taken",
+      ]);
+    }
   });
 
   test("pays for joins that are refused and for those that find nobody, and then has none left", () => {
@@ -220,6 +231,18 @@ describe("time", () => {
   });
 });
 
+test("gathering sends those who sit alone to come back, and leaves pairs, who has not joined and who waits for a seat", () => {
+  const story = new Story();
+  story.sits("alice", true);
+  story.sits("bob", false);
+  story.sits("lonely", true, "BBBBBBBB");
+  story.comes("new");
+  story.now += HEARD_MS;
+  story.joins(story.comes("waiting"), true);
+  expect(story.do({ type: "gather" })).toEqual(["refuse lonely restarting"]);
+  expect(story.joins(story.comes("more"), true, "CCCCCCCC")).toEqual(["seat more"]);
+});
+
 test("a drain lets pairs be, sends everyone else away, and who is left alone later too", () => {
   const story = new Story();
   const alice = story.sits("alice", true);
@@ -271,8 +294,8 @@ describe("with a directory", () => {
   );
 
   test("a session of another node: who asked is away until that node says no, or it goes, and that node hears of both", () => {
-    const node = new Named("node", 1);
     const { story, alice, answer } = asking();
+    const node = new Named("node", alice.account);
     expect(answer(node)).toEqual([]);
     expect(story.after(10 * PENDING_MS)).toEqual([]);
     expect(story.joins(alice, true)).toEqual(["refuse alice already-joined"]);
@@ -291,7 +314,7 @@ describe("with a directory", () => {
 
   test("who is away stays in a drain while somebody sits opposite there", () => {
     const { story, alice, answer } = asking();
-    answer(new Named("node", 1));
+    answer(new Named("node", alice.account));
     story.do({ type: "met", peer: alice, isMet: true });
     expect(story.do({ type: "drain" })).toEqual([]);
     expect(story.do({ type: "met", peer: alice, isMet: false })).toEqual(["refuse alice restarting"]);
@@ -332,7 +355,7 @@ test.each<[string, Partial<Session>, boolean]>([
 });
 
 test("a peer is at one place only, and keeps nothing of what it asked for once it sits", () => {
-  const peer = new Named("alice", 1);
+  const peer = new Named("alice", new Account(readConfig([], {})));
   const story = new Story();
   story.do({ type: "connect", peer });
   story.joins(peer, true);

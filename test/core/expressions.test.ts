@@ -5,8 +5,9 @@
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { clientAddress, parseAddress, parseCidr } from "../../src/core/addresses.ts";
+import { namedClient, parseAddress, UNKNOWN } from "../../src/core/addresses.ts";
 import { parse } from "../../src/core/protocol.ts";
+import { readConfig } from "../../src/program/config.ts";
 import { describeFailure } from "../../src/program/failure.ts";
 import { answer } from "../../src/web/http.ts";
 import { ROOT } from "../support/relays/relay.ts";
@@ -26,19 +27,21 @@ interface Way {
   readonly length: number;
 }
 
-const trusted = [parseCidr("127.0.0.0/8")].filter((range) => range !== null);
-const proxy = parseAddress("127.0.0.1") ?? [];
+const { trustProxy: trusted } = readConfig(["--trust-proxy=127.0.0.0/8"], {});
+const proxy = parseAddress("127.0.0.1") ?? UNKNOWN;
 const around = (first: string, filler: string, last: string) => (length: number) =>
   first + filler.repeat((length - first.length - last.length) / filler.length) + last;
 
 const FORWARDED: Way = {
-  through: (text) => clientAddress(proxy, text, trusted),
+  through: (text) => namedClient(proxy, text, trusted),
   worst: [
     around("1", " ", "1"),
     around("", " ", "x"),
     around("[", "%", "]"),
     around("", "]:1", "x"),
     around("::ffff:", "1", "."),
+    around("", "a", "."),
+    around("", "1.", ":"),
     around("", ":", ""),
     around("", "1.", "x"),
     around("", "0:", "g"),
@@ -49,14 +52,7 @@ const FORWARDED: Way = {
 };
 /** By the literal, as it stands in the source. */
 const WAYS: Readonly<Record<string, Way>> = {
-  "/^\\s*\\[?(.*?)(?:%\\w+)?(?:\\]|\\](?::\\d+))?\\s*$/": FORWARDED,
-  "/^(?:::ffff:)?(\\d{1,3})\\.(\\d{1,3})\\.(\\d{1,3})\\.(\\d{1,3})(?::\\d+)?$/i": FORWARDED,
-  "/^[0-9a-f]{1,4}$/i": FORWARDED,
-  "/^([^/]*?)(?:\\/(\\d{1,3}))?$/": {
-    through: parseCidr,
-    worst: [around("", "1", "x"), around("1", "/1", "/"), around("/", "1", "")],
-    length: HEAD_CHARACTERS,
-  },
+  "/^(?:(\\d+\\.[\\d.]+)(?::\\d+)?|\\[?([\\da-f:.]*(?:[\\da-f]|::))(?:%\\w+)?(?:\\](?::\\d+)?)?)$/i": FORWARDED,
   "/^[A-Za-z0-9_-]{8,64}$/": {
     through: (text) => parse(`{"type":"join","sessionCode":"${text}"}`),
     worst: [around("", "a", ""), around("", "a", "!"), around("a", "-_", " ")],

@@ -1,12 +1,14 @@
 /** Random joins, leaves, messages and expiries on real sockets, beside a model too small to be wrong. */
 
 import { expect, test } from "bun:test";
-import { PEER_LEFT, READY } from "../../src/core/protocol.ts";
+import { PEER_LEFT, ready } from "../../src/core/protocol.ts";
 import { readConfig } from "../../src/program/config.ts";
 import { Random } from "../support/machines/random.ts";
 import { equals, until } from "../support/machines/until.ts";
 import { Client } from "../support/peers/client.ts";
 import { startHandRelay } from "../support/relays/in-process.ts";
+
+const READY = ready(null, null);
 
 const CODES = ["AAAAAAAA", "BBBBBBBB", "CCCCCCCC"] as const;
 const STEPS = 2_000;

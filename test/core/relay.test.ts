@@ -25,6 +25,23 @@ afterEach(async () => {
   await hand[Symbol.asyncDispose]();
 });
 
+test("gathering sends those who sit alone to come back, and pairs and whoever has not joined never notice", async () => {
+  const pair = await newPair(url);
+  const [initiator, joiner] = [await Client.join(url, newCode(), true), await Client.join(url, newCode(), false)];
+  const late = await Client.connect(url);
+  relay.gather();
+  for (const alone of [initiator, joiner]) {
+    const error = await alone.expect("error");
+    expect(error["retryAfterMs"]).toBeLessThan(5_000);
+    expect(error).toMatchObject({ code: "restarting", retry: true });
+    expect((await alone.closed).code).toBe(1012);
+  }
+  expect(await late.drain()).toEqual([]);
+  await expectUndisturbed(pair);
+  late.send({ type: "join", sessionCode: newCode(), isInitiator: true });
+  await late.expect("joined");
+});
+
 describe("an idle session", () => {
   test("ends at its time: both peers are told and closed, and nothing is left", async () => {
     const { code, alice, bob } = await newPair(url);

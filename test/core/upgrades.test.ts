@@ -1,29 +1,31 @@
 /** Who may have a WebSocket, by origin and by address. */
 import { describe, expect, test } from "bun:test";
-import { AddressTable, EXEMPT } from "../../src/core/limits.ts";
-import { UpgradePolicy } from "../../src/core/upgrades.ts";
+import { AddressTable } from "../../src/core/limits.ts";
+import { upgradePolicy } from "../../src/core/upgrades.ts";
 import { readConfig } from "../../src/program/config.ts";
 import { Metrics } from "../../src/program/metrics.ts";
+import { WARNINGS } from "../../src/program/warnings.ts";
 
 /** 32 bits that are random in a relay. */
 const SEED = 7;
 
 describe("the upgrade policy", () => {
+  type Policy = ReturnType<typeof upgradePolicy>;
   /** What an upgrade from `remote` with these headers comes to: exempt, counted, or the status of the refusal. */
-  function ask(policy: UpgradePolicy, remote: string, headers: Record<string, string> = {}): string | number {
-    const place = policy.enter(new Request("http://relay/", { headers }), remote, 0, "ok", 0, true);
-    if (place instanceof Response) return place.status;
-    return place === EXEMPT ? "exempt" : "counted";
+  function ask(policy: Policy, remote: string, headers: Record<string, string> = {}): string | number {
+    const answer = policy(new Request("http://relay/", { headers }), remote, 0, "ok", 0, true);
+    if (answer instanceof Response) return answer.status;
+    return Number.isFinite(answer.limits.maxPerAddress) ? "counted" : "exempt";
   }
-  function newPolicy(...args: string[]): { policy: UpgradePolicy; table: AddressTable; warnings: string[] } {
+  function newPolicy(...args: string[]): { policy: Policy; table: AddressTable; warnings: string[] } {
     const warnings: string[] = [];
     const limits = readConfig(args, {});
     const table = new AddressTable(limits, SEED);
-    const policy = new UpgradePolicy(
+    const policy = upgradePolicy(
       limits,
       table,
       new Metrics(),
-      (line) => warnings.push(line),
+      (warning) => warnings.push(WARNINGS[warning]),
       () => false,
     );
     return { policy, table, warnings };
@@ -73,7 +75,7 @@ describe("the upgrade policy", () => {
     const { policy, table, warnings } = newPolicy("--exempt=127.0.0.1", "--max-per-address=5");
     for (let n = 0; n < 20; n++) {
       for (let m = 0; m < 5; m++) expect(ask(policy, "127.0.0.1")).toBe("exempt");
-      for (let m = 0; m < 5; m++) table.exit(EXEMPT);
+      for (let m = 0; m < 5; m++) table.exempt.connections--;
     }
     expect(warnings).toEqual([]);
     for (let n = 0; n < 6; n++) ask(policy, "127.0.0.1");

@@ -1,5 +1,6 @@
 /** What is done with results besides showing them: found, merged, compared, exported; and the schema that they keep to. */
 import { describe, expect, test } from "bun:test";
+import { find } from "../../src/load/commands.ts";
 import { comparison, differences } from "../../src/load/compare.ts";
 import { type Step, search } from "../../src/load/find.ts";
 import { hdrText } from "../../src/load/hdr.ts";
@@ -8,6 +9,7 @@ import { merged } from "../../src/load/merge.ts";
 import { EXIT } from "../../src/load/outcome.ts";
 import schema from "../../src/load/result.schema.json" with { type: "json" };
 import { COUNT_MEANINGS, percentilesOf, type Result } from "../../src/load/result.ts";
+import { stormOf } from "../../src/load/tally.ts";
 import { newFolder } from "../support/machines/folder.ts";
 import { load, loadCommand } from "../support/machines/load-run.ts";
 import { EMPTY, stalledResult, tinyResult } from "../support/machines/results.ts";
@@ -44,6 +46,16 @@ describe("find", () => {
   });
 });
 
+test("a search ends where the tester itself fails, and says so by its exit code", async () => {
+  let runs = 0;
+  const run = async (): Promise<Result> => {
+    runs++;
+    return { ...EMPTY, exitCode: EXIT.broken };
+  };
+  const { exitCode } = await find(["handshake", "ws://127.0.0.1:1"], { cores: 1, run, say() {} });
+  expect({ runs, exitCode }).toEqual({ runs: 1, exitCode: EXIT.broken });
+});
+
 describe("merge", () => {
   test("sums what two machines did at the same time, and takes the worst of what can't be summed", () => {
     const one = stalledResult();
@@ -61,6 +73,17 @@ describe("merge", () => {
       "The runs were asked for differently in: workers.",
       expect.stringContaining("What the relay spent is left out"),
     ]);
+  });
+
+  test("sums how the pairs of each storm came back", () => {
+    const stormed = (...backMs: number[]): Result => {
+      const times = new Histogram();
+      for (const ms of backMs) times.add(ms * 1_000);
+      return { ...tinyResult(), storms: [stormOf(backMs.length, times)] };
+    };
+    const [both] = merged([stormed(20, 120), stormed(70, 320)]).storms;
+    expect(both).toMatchObject({ pairs: 4, back: { p95: 0.32, p100: 0.32 }, curve: [1, 2, 3, 3, 3, 3, 4] });
+    expect(both?.back.p50).toBeCloseTo(0.07, 3);
   });
 
   test("says that runs did not load the relay together", () => {
@@ -92,6 +115,7 @@ describe("merge", () => {
     [["merge", "package.json"], "its schema is not 2"],
     [["merge"], "merge takes the files"],
     [["compare", "package.json", "package.json"], "its schema is not 2"],
+    [["schema", "everything"], "schema takes nothing, or find"],
     [["find", "handshake", "ws://127.0.0.1:1", "--rate", "5"], "--rate is not given with find"],
   ])("%j is refused in one line", async (args, message) => {
     const { exitCode, stderr } = await run(loadCommand("source", ...args));
@@ -138,15 +162,13 @@ describe("compare", () => {
   });
 });
 
-test("a histogram is exported as HdrHistogram's own tools read it", () => {
+test("a histogram is exported as HdrHistogram's own tools write it", async () => {
   const histogram = new Histogram();
-  for (let i = 1; i <= 1_000; i++) histogram.add(i);
-  const lines = hdrText(histogram).split("\n");
-  expect(lines[0]).toBe("       Value     Percentile TotalCount 1/(1-Percentile)");
-  expect(lines).toContain("       0.500 0.500000000000        500           2.00");
-  expect(lines).toContain("       1.000 1.000000000000       1000       Infinity");
-  expect(lines).toContain("#[Mean    =        0.500, StdDeviation   =        0.289]");
-  expect(lines).toContain("#[Max     =        1.000, Total count    =         1000]");
+  for (let i = 1; i <= 1_001; i++) histogram.add(i);
+  // Of the same values, by hdr-histogram-js 3.0.1: outputPercentileDistribution(5, 1000)
+  const theirs = await Bun.file(new URL("../fixtures/hdr-histogram.hgrm", import.meta.url)).text();
+  expect(hdrText(histogram)).toBe(theirs);
+  expect(hdrText(new Histogram())).toContain("#[Max     =        0.000, Total count    =            0]");
 });
 
 describe("the schema", () => {

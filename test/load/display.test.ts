@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { BUSY_LOAD, Display, type Progress } from "../../src/load/display.ts";
 import { duration, percent, rate, size } from "../../src/load/figures.ts";
+import type { Result } from "../../src/load/result.ts";
 import { summaryOf } from "../../src/load/summary.ts";
 import { countsOf, EMPTY, HOSTILE, hostileResult, stalledResult, tinyResult } from "../support/machines/results.ts";
 
@@ -158,6 +159,18 @@ describe("the summary", () => {
     expect(lines).toContain("met session.p50<5ms 1.38 ms");
     expect(lines).toContain("NOT MET session.p99<50ms 1.4 s");
     expect(lines).toContain("WARNING: 1 of 3 expectations not met.");
+  });
+
+  test("of the cost names what the scenario can mean, and why the rest is left out", () => {
+    const { cost, ...result } = stalledResult();
+    const linesFor = (scenario: string, changed: Partial<NonNullable<Result["cost"]>>) =>
+      linesOf(summaryOf({ ...result, scenario, cost: cost && { ...cost, ...changed } }));
+    const sessions = linesFor("handshake", { residentBytesPerPeer: null, kernelBytesPerPeer: null });
+    expect(sessions).toContain("memory per peer, left out as peers come and go in handshake –");
+    expect(sessions.filter((line) => /per peer/.test(line))).toHaveLength(1);
+    const held = linesFor("hold", { cpuMicrosPerSession: null, sessionsPerCpuSecond: null });
+    expect(held).toContain("memory per peer 4 KiB and 9.57 KiB in the kernel");
+    expect(held.filter((line) => /per session|CPU second/.test(line))).toEqual([]);
   });
 
   test("figures of a column stand flush right", () => {

@@ -50,7 +50,7 @@ test("frames are read the same wherever the stream is cut", () => {
 
 test("frames are read byte by byte, and from the middle of what came", () => {
   const [reader, heard] = [new FrameReader(), new Heard()];
-  for (const byte of STREAM) reader.read(Uint8Array.of(0, byte), 1, heard);
+  for (const byte of STREAM) reader.read(Buffer.of(0, byte), 1, heard);
   expect(heard.all).toEqual(MEANING);
 });
 
@@ -81,7 +81,7 @@ test.each([
   ["far too long", [0x81, 127, 0, 0, 1, 0, 0, 0, 0, 0]],
 ])("a frame that is %s breaks the stream", (_, bytes) => {
   const heard = new Heard();
-  new FrameReader().read(Uint8Array.from(bytes), 0, heard);
+  new FrameReader().read(Buffer.from(bytes), 0, heard);
   expect(heard.all).toEqual([expect.stringContaining("broken: ")]);
 });
 

@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test";
 import { Histogram } from "../../src/load/histogram.ts";
 import { Recorder } from "../../src/load/recorder.ts";
+import type { Storm } from "../../src/load/result.ts";
 import { Tally } from "../../src/load/tally.ts";
 
 const USAGE = { seconds: 1, cpuSeconds: 0.25, queue: new Histogram().toData() };
@@ -28,6 +29,33 @@ test("a report holds what came since the last one, and the next begins at nothin
     counts: { started: 0, done: 0 },
   });
   expect(delta.errors).toEqual({ "refused:session-full": 2 });
+});
+
+/** Without the histogram's own error. */
+function rounded(back: Storm["back"] | undefined) {
+  return Object.fromEntries(
+    Object.entries(back ?? {}).map(([share, at]) => [share, at && Number.parseFloat(at.toFixed(2))]),
+  );
+}
+
+test("a storm's pairs were back when they were, of all workers, and never before all of them were", () => {
+  const [alice, bob] = [new Recorder(), new Recorder()];
+  const tally = new Tally("return", 2);
+  alice.cutOff(0, 10);
+  bob.cutOff(0, 10);
+  for (let pair = 1; pair <= 10; pair++) alice.returned(0, 10 * pair);
+  for (let pair = 1; pair <= 9; pair++) bob.returned(0, 10 * pair + 100);
+  tally.add(0, alice.take(USAGE));
+  tally.add(1, bob.take(USAGE));
+  const back = { p50: 0.1, p95: 0.19, p99: null, p100: null };
+  expect(rounded(tally.storms[0]?.back)).toEqual(back);
+  expect(tally.storms[0]).toMatchObject({ pairs: 20, curve: [5, 10, 15, 19] });
+  bob.returned(0, 1_234);
+  tally.add(1, bob.take(USAGE));
+  const [storm] = tally.storms;
+  expect(rounded(storm?.back)).toEqual({ p50: 0.1, p95: 0.19, p99: 1.23, p100: 1.23 });
+  expect(storm?.curve).toHaveLength(25);
+  expect(storm?.curve.slice(-2)).toEqual([19, 20]);
 });
 
 test("the most peers at once are those since the last report", () => {

@@ -74,7 +74,10 @@ describe("a plot", () => {
 
   test("of a storm shows which share of the pairs was back when", () => {
     const back = { p50: 0.1, p95: 0.15, p99: 0.15, p100: 0.15 };
-    const [plot] = coursePlots({ ...stalledResult(), storms: [{ pairs: 10, back, curve: [0, 8, 10] }] });
+    const [plot] = coursePlots({
+      ...stalledResult(),
+      storms: [{ pairs: 10, back, curve: [0, 8, 10], times: EMPTY_DATA }],
+    });
     expect(plot).toMatchObject({ unit: "share", x: [0, 0.05, 0.1, 0.15], series: [{ values: [0, 0, 0.8, 1] }] });
   });
 });

@@ -1,9 +1,13 @@
 /** The load tester's words: what it says is the protocol, in the size that was asked for, and it knows what it hears. */
 import { expect, test } from "bun:test";
-import { error, joined, PEER_LEFT, PONG, parse, READY } from "../../src/core/protocol.ts";
-import { OPTIONS } from "../../src/load/config.ts";
+import { error, joined, PEER_LEFT, PONG, parse, ready } from "../../src/core/protocol.ts";
+import { OPTIONS, readAsked } from "../../src/load/config.ts";
+import { Recorder } from "../../src/load/recorder.ts";
+import { Stage } from "../../src/load/stage.ts";
 import { CODE, whisper } from "../../src/load/wire.ts";
 import handshake from "../fixtures/handshake.json" with { type: "json" };
+
+const READY = ready(null, null);
 
 /** What the load tester takes a text for, when it lies somewhere in the bytes that came. */
 function kindOf(text: string) {
@@ -36,13 +40,33 @@ test("the code has the length of the codes that clients make", () => {
 test("it knows what the relay says", () => {
   expect(kindOf(READY)).toBe("ready");
   expect(kindOf(error("replaced"))).toBe("error");
-  for (const text of [joined("0".repeat(32), 600_000, false), PEER_LEFT, PONG]) expect(kindOf(text)).toBe("other");
+  for (const text of [joined("0".repeat(32), 600_000, false), PEER_LEFT, PONG]) expect(kindOf(text)).toBe("own");
   expect(kindOf(whisper.message("candidate", "joiner", 200))).toBe("candidate");
 });
 
 test("it knows what the web client sends", () => {
   const kinds = handshake.frames.flatMap(({ from, payload }) => (from && payload ? [kindOf(payload)] : []));
-  expect(kinds).toEqual(["other", "other", "offer", "candidate", "candidate", "answer", "candidate", "candidate"]);
+  expect(kinds).toEqual(["own", "own", "offer", "candidate", "candidate", "answer", "candidate", "candidate"]);
+});
+
+test("with --shard both peers of a session name its shard, sessions are spread, and a URL keeps its own path and query", () => {
+  const firstLines = (...args: string[]) => {
+    const { plan } = readAsked(["handshake", ...args]);
+    const stage = new Stage(plan, whisper, new Recorder(), 10);
+    const line = (request: Buffer) => request.toString().slice(0, request.indexOf("\r"));
+    return Array.from({ length: 4_096 }, () => {
+      const [code, { request }] = [stage.newCode(), stage.nextRoute()];
+      return [line(request.initiator.with(code)), line(request.joiner.with(code))] as const;
+    });
+  };
+  const lines = firstLines("ws://127.0.0.1:8000", "--shard");
+  for (const [initiator, joiner] of lines) {
+    expect(initiator).toMatch(/^GET \/\?s=[0-9a-f]{3} HTTP\/1\.1$/);
+    expect(joiner).toBe(initiator);
+  }
+  expect(new Set(lines.map(([line]) => line)).size).toBe(4_096);
+  expect(firstLines("ws://127.0.0.1:8000/a?b=c", "--shard")[0]?.[0]).toMatch(/^GET \/a\?b=c&s=[0-9a-f]{3} HTTP/);
+  expect(firstLines("ws://127.0.0.1:8000/a?b=c")[0]?.[0]).toBe("GET /a?b=c HTTP/1.1");
 });
 
 test("an error is counted by its name", () => {

@@ -88,7 +88,7 @@ describe("a bare connection", () => {
 describe("where something is missing", () => {
   const options = ["--host=127.0.0.1", "--port=0", "--sandbox=require"];
   const failure = (obstacle: string) => ({
-    exitCode: 1,
+    exitCode: 4,
     stdout: "",
     stderr: `whisper-signaling: --sandbox "require" can't be had here: ${obstacle}\n`,
   });

@@ -142,7 +142,7 @@ describe.skipIf(pathOf("strace") === null && !process.env["CI"])("where the kern
   test("`require` ends the start with one line", async () => {
     const outcome = await run([...tracer, ...command("binary", ...options, "--sandbox=require")]);
     expect(outcome).toEqual({
-      exitCode: 1,
+      exitCode: 4,
       stdout: "",
       stderr: `whisper-signaling: --sandbox "require" can't be had here: the kernel took no seccomp filter\n`,
     });

@@ -149,7 +149,11 @@ describe("in two lives of the binary", () => {
     const events = pasts.map(({ outcome: { exitCode, stdout, stderr } }) => [exitCode, stdout, stderr]);
     expect(events).toEqual([
       [0, expect.stringMatching(/^whisper-signaling: version .*: stopped\n$/s), expect.stringContaining(WARNING)],
-      [1, expect.stringMatching(/^\{.*"stopped at once"\}\n$/s), expect.stringContaining(`"message":"${WARNING}`)],
+      [
+        1,
+        expect.stringMatching(/^\{.*"stopped at once","exit-code":1\}\n$/s),
+        expect.stringContaining(`"message":"${WARNING}`),
+      ],
     ]);
   });
 });

@@ -126,9 +126,10 @@ describe("a relay that is no good ends no run too late", () => {
 test("where no port or address is left to come from, that is what is said", async () => {
   await using fake = await FakeRelay.start();
   const options = ["--sessions", "2", "--source", "192.0.2.1"]; // of nobody: RFC 5737
-  const { exitCode, result } = await load("source", "handshake", fake.url, ...options);
+  const { exitCode, result, stdout } = await load("source", "handshake", fake.url, ...options);
   expect(exitCode).toBe(EXIT.nothing);
   expect(result.errors["connect:EADDRNOTAVAIL"]?.first).toContain("no port of this machine is left");
+  expect(stdout).toContain("WARNING: This machine ran out of ports to connect from");
 });
 
 describe("the exit code says what came of it", () => {

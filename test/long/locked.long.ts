@@ -28,7 +28,7 @@ test("grown to 10,000 peers and under 60 s of load, a locked relay loses nobody 
   expect(rows.get("whisper_internal_errors_total")).toBe(0);
   expect(rows.get("whisper_self_check_differences_total")).toBe(0);
   expect(rows.get('whisper_upgrades_total{result="taken"}')).toBe(2 * PAIRS + 2 * 100 * 60);
-  expect(rows.get('whisper_session_outcomes_total{mood="paired"}')).toBe(100 * 60);
+  expect(rows.get('whisper_session_outcomes_total{outcome="paired"}')).toBe(100 * 60);
   measured(`locked: ${(residentBytes(pid) / 1_048_576).toFixed(0)} MiB after 10,000 peers and 6,000 sessions`);
   expect(await relay.stop()).toMatchObject({ exitCode: 0, stderr: "" });
 });

@@ -10,7 +10,7 @@ import packageJson from "../../package.json" with { type: "json" };
 import { type Outcome, Output, ROOT, run, spawn } from "../support/relays/relay.ts";
 
 /** All that a release is made from. */
-const SOURCES = ["package.json", "src", "release/release.ts", "node_modules/uplot"];
+const SOURCES = ["package.json", "src", "release", "node_modules/uplot", "node_modules/uqr"];
 const PREFIX = `${packageJson.name}-${packageJson.version}`;
 const NATIVE = process.arch === "arm64" ? "linux-arm64" : "linux-x64";
 const BINARIES = [NATIVE, "windows-x64.exe"].flatMap((target) => [
@@ -95,7 +95,7 @@ test("the bill of materials names the release, its one runtime, and the tools as
   );
   for (const tool of tools)
     expect(tool).toMatchObject({
-      scope: tool.name === "uplot" ? "required" : "excluded",
+      scope: ["uplot", "uqr"].includes(tool.name) ? "required" : "excluded",
       purl: `pkg:npm/${tool.name.replace("@", "%40")}@${tool.version}`,
     });
   expect(bill.dependencies).toEqual([

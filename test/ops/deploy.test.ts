@@ -5,9 +5,10 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { isIn, parseAddress, parseCidr } from "../../src/core/addresses.ts";
+import { isIn, parseAddress, UNKNOWN } from "../../src/core/addresses.ts";
 import { OPTIONS, readConfig } from "../../src/program/config.ts";
 import { environmentName } from "../../src/program/environment.ts";
+import { parseCidr } from "../../src/program/options.ts";
 import { newFolder } from "../support/machines/folder.ts";
 import { pathOf, writeCertificate } from "../support/machines/fronts.ts";
 import { command, ROOT, run, spawnRelay } from "../support/relays/relay.ts";
@@ -70,8 +71,8 @@ describe("compose.yml", () => {
     const subnets = ipam.config.map(({ subnet }) => parseCidr(subnet));
     expect<unknown>(readConfig([], relay.environment).trustProxy).toEqual(subnets);
     const inside = subnets.filter((subnet) => subnet !== null);
-    expect(isIn(parseAddress("172.31.255.2") ?? [], inside)).toBe(true);
-    expect(isIn(parseAddress("172.31.255.16") ?? [], inside)).toBe(false);
+    expect(isIn(parseAddress("172.31.255.2") ?? UNKNOWN, inside)).toBe(true);
+    expect(isIn(parseAddress("172.31.255.16") ?? UNKNOWN, inside)).toBe(false);
   });
 
   test("gives Caddy the Caddyfile, volumes that are declared, and the ports of the web", () => {

@@ -11,7 +11,7 @@ import { atLeast, equals, until } from "../support/machines/until.ts";
 import { Client, expectUndisturbed, newCode, newPair } from "../support/peers/client.ts";
 import { RawClient, UPGRADE } from "../support/peers/raw.ts";
 import { startHandRelay } from "../support/relays/in-process.ts";
-import { command, RELEASED, type RunningRelay, run, spawnRelay } from "../support/relays/relay.ts";
+import { command, commitOf, RELEASED, type RunningRelay, run, spawnRelay } from "../support/relays/relay.ts";
 
 const ADMIN = "--admin=127.0.0.1:0";
 const ask = async (relay: RunningRelay, path: string) => {
@@ -85,7 +85,7 @@ describe.each(RELEASED)("the listener for the operator (%s)", (variant) => {
     const where = `${host.replace(/[[\]]/g, "")} port ${taken.port}`;
     expect(relay).toEqual({
       ...{ exitCode: 1, stdout: "" },
-      stderr: `whisper-signaling: can't listen on ${where}: it is in use\n`,
+      stderr: `whisper-signaling: can't listen on ${where}: it is in use; \`ss -ltnp\` shows by whom\n`,
     });
   });
 
@@ -104,7 +104,7 @@ describe.each(RELEASED)("the listener for the operator (%s)", (variant) => {
     expect(value("process_cpu_seconds_total")).toBeWithin(before.cpuSeconds, after.cpuSeconds + 0.001);
     expect(value("process_start_time_seconds") * 1_000).toBeWithin(Date.now() - 60_000, Date.now() + 2_000);
     const build = [...found.keys()].find((name) => name.startsWith("whisper_build_info"));
-    expect(build).toBe(`whisper_build_info{version="${version}",bun="${Bun.version}"}`);
+    expect(build).toBe(`whisper_build_info{version="${version}",commit="${commitOf(variant)}",bun="${Bun.version}"}`);
   });
 
   test("tells how long the certificate lasts, and nothing of it where there is none", async () => {

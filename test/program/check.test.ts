@@ -1,6 +1,7 @@
 /** `check` as a health check: what is well, and how it finds the relay in every form of --host. */
 import { describe, expect, test } from "bun:test";
-import { localHosts, localSource } from "../../src/program/hosts.ts";
+import { isExposed, localHosts, localSource } from "../../src/program/hosts.ts";
+import { Authority } from "../support/machines/certificates.ts";
 import { Client, newCode } from "../support/peers/client.ts";
 import { command, run, spawnRelay } from "../support/relays/relay.ts";
 
@@ -8,14 +9,13 @@ const checkOf = (port: number, host = "127.0.0.1", ...args: string[]) =>
   run(command("binary", "check", "--host", host, "--port", String(port), ...args));
 
 describe("a relay that keeps to its limits is healthy, and check says which it met", () => {
-  const NEW = "new connections";
+  const FULL = "new connections (503: it is full, short of memory or drains; /readyz says which)";
+  const MANY = "new connections (429: too many from this address; --max-per-address, --connect-rate)";
   test.each([
-    [["--max-peers=2"], NEW],
-    [["--max-peers=1"], NEW],
-    [["--max-per-address=1"], NEW],
-    [["--max-per-address=2"], NEW],
-    [["--connect-burst=1", "--connect-rate=1"], NEW],
-    [["--connect-burst=1"], NEW],
+    [["--max-peers=2"], FULL],
+    [["--max-per-address=1"], MANY],
+    [["--max-per-address=2"], MANY],
+    [["--connect-burst=1", "--connect-rate=1"], MANY],
     [["--message-burst=1", "--message-rate=1"], "rate-limited"],
     [["--message-burst=3", "--message-rate=1"], "rate-limited"],
   ])("%j", async (args, limit) => {
@@ -40,19 +40,19 @@ describe("a relay that keeps to its limits is healthy, and check says which it m
     relay.process.kill("SIGTERM");
     await relay.stdout.until(/draining/);
     const { exitCode, stdout } = await checkOf(relay.port);
-    expect([exitCode, stdout]).toEqual([0, expect.stringContaining(`takes no more now: ${NEW}`)]);
+    expect([exitCode, stdout]).toEqual([0, expect.stringContaining(`takes no more now: ${FULL}`)]);
     for (const peer of [alice, bob]) peer.close();
   });
 
   test.each([
     ...["--quota-messages=10", "--quota-bytes=64KiB", "--max-message=1KiB", "--max-waiting=1", "--session-ttl=1s"],
-    ...["--join-timeout=1s", "--max-buffered=64KiB", "--ping-interval=1s", "--max-per-address=3", "--connect-burst=3"],
+    ...["--join-timeout=1s", "--max-buffered=64KiB", "--ping-interval=1s", "--max-per-address=3", "--connect-burst=4"],
   ])("at %s it fits in whole", async (arg) => {
     await using relay = await spawnRelay("binary", "--exempt=none", arg);
     const { exitCode, stdout } = await checkOf(relay.port);
     expect([exitCode, stdout.trimEnd().split("\n").length, stdout]).toEqual([
       0,
-      9,
+      12,
       expect.not.stringContaining("no more"),
     ]);
   });
@@ -81,6 +81,59 @@ test.each([
 ])("a listener on %s is reached at %j", (host, hosts, source) => {
   expect([localHosts(host), localSource(host)] as unknown[]).toEqual([hosts, source]);
 });
+
+test.each([
+  [["0.0.0.0", "::", "[::]", "*", "0", "8.8.8.8", "2001:db8::1", "172.32.0.1"], true],
+  [["127.0.0.1", "127.1", "::1", "[::1]", "localhost", "10.1.2.3", "172.31.255.255", "192.168.0.1", "fd00::1"], false],
+  [["100.64.0.1", "169.254.1.1", "fe80::1", "::ffff:10.0.0.1", "metrics.internal"], false],
+])("strangers may reach a listener on one of %j: %p", (hosts, expected) => {
+  expect(hosts.filter((host) => isExposed(host) !== expected)).toEqual([]);
+});
+
+describe("check --config", () => {
+  const config = (args: string[], env: Record<string, string> = {}) =>
+    run(command("binary", "check", "--config", ...args), env);
+
+  test("reads what a start would read, and listens to nothing", async () => {
+    await using authority = await Authority.create();
+    const { args } = await authority.issue();
+    await using relay = await spawnRelay("binary"); // whose port is taken, which is no matter
+    expect(await config([`--port=${relay.port}`, ...args])).toEqual({
+      ...{ exitCode: 0, stderr: "" },
+      stdout: "ok    a start would take these options and this certificate\n",
+    });
+  });
+
+  test.each<[string[], Record<string, string>, string]>([
+    [["--port=70000"], {}, '--port "70000" is not a whole number'],
+    [["--tls-cert=/none", "--tls-key=/none"], {}, '--tls-cert "/none" can\'t be read: there is no such file'],
+    [[], { WHISPER_PROT: "1" }, "unknown variable"],
+    [["--max-peers=9999999"], {}, '--max-peers "9999999" is more than the'],
+  ])("refuses %j %j with what the start would say", async (args, env, message) => {
+    const { exitCode, stdout, stderr } = await config(args, env);
+    expect([exitCode, stdout, stderr]).toEqual([2, "", expect.stringContaining(message)]);
+    const start = await run(command("binary", ...args), env);
+    expect([start.exitCode, start.stderr]).toEqual([2, stderr]);
+  });
+});
+
+test.each([["--help"], ["print systemd"], ["check ws://127.0.0.1:1"], ["-V"]])(
+  "a reader that has gone ends it quietly: %s",
+  async (line) => {
+    const script = `{ "$@"; echo "ended with $?" >&2; } | true`;
+    const { stderr } = await run(["bash", "-c", script, "bash", ...command("binary", ...line.split(" "))]);
+    expect(stderr).toBe(`ended with ${line.startsWith("check") ? 1 : 0}\n`);
+  },
+);
+
+test.each(["--ping-interval=10m", "--ping-interval=1s", "--session-ttl=1s", "--quota-messages=10"])(
+  "with --probe it is seen that a silent peer keeps its seat (%s)",
+  async (arg) => {
+    await using relay = await spawnRelay("binary", "--exempt=none", arg);
+    const { exitCode, stdout } = await checkOf(relay.port, "127.0.0.1", "--probe");
+    expect([exitCode, stdout]).toEqual([0, expect.stringMatching(/\nok {4}a silent peer is asked, [^\n]+ms\n$/)]);
+  },
+);
 
 test.each(["127.0.0.1", "0.0.0.0", "0", "127.1", "localhost", "::", "[::]", "*", "::1", "[::1]", "::ffff:127.0.0.1"])(
   "a relay with --host %s is found by a check with the same",

@@ -13,7 +13,7 @@ test("a low port that is not permitted is told with what it takes, any other fai
   const failure = (code: string) => Object.assign(new Error(SECRET), { code });
   expect(whyNotListen(failure("EACCES"), 443)).toContain("CAP_NET_BIND_SERVICE");
   expect(whyNotListen(failure("EACCES"), 8_000)).toBe("not permitted");
-  expect(whyNotListen(failure("EADDRINUSE"), 443)).toBe("it is in use");
+  expect(whyNotListen(failure("EADDRINUSE"), 443)).toBe("it is in use; `ss -ltnp` shows by whom");
 });
 
 describe("an error is told", () => {

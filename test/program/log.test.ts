@@ -31,14 +31,28 @@ describe("the log", () => {
   });
 
   test("for machines is an object on a line, with its time and its event", () => {
-    const { out } = printed("json", (log) => log.say("ready", 'a "quote"\nand a line', { port: "80" }));
+    const { out } = printed("json", (log) =>
+      log.say("ready", 'a "quote"\nand a line', { port: 80 }, { "reuse-port": true, exempt: ["::1"] }),
+    );
     expect(JSON.parse(out[0] ?? "")).toEqual({
       time: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
+      level: "info",
       event: "ready",
       message: 'a "quote"\nand a line',
-      port: "80",
+      port: 80,
+      "reuse-port": true,
+      exempt: ["::1"],
     });
     expect(out[0]).not.toContain("\n");
+  });
+
+  test.each([
+    ["start", "info", "out"],
+    ["limit", "warning", "err"],
+    ["failure", "error", "err"],
+  ] as const)("gives %s the level %s, and the stream of that", (event, level, stream) => {
+    const lines = printed("json", (log) => log.say(event, "x"))[stream];
+    expect(lines.map((line) => JSON.parse(line).level)).toEqual([level]);
   });
 
   test.each(["text", "json"] as const)(
@@ -64,6 +78,8 @@ describe("the log", () => {
       for (let n = 0; n < 3; n++) for (const line of ["one", "two"]) log.warn(line);
     });
     expect([out.length, err.length]).toEqual([0, 2]);
-    expect(err[0]).toContain(format === "text" ? "warning: one" : '"event":"warning","message":"one"');
+    expect(err[0]).toContain(
+      format === "text" ? "warning: one" : '"level":"warning","event":"warning","message":"one"',
+    );
   });
 });

@@ -28,7 +28,7 @@ const UNKNOWN = {
   maxFiles: null,
   startedAt: null,
 };
-const PROGRAM = { version: "1.2.3", bun: "4.5.6", isLocked: false, droppedLines: 0 };
+const PROGRAM = { version: "1.2.3", commit: "abc", bun: "4.5.6", isLocked: false, droppedLines: 0 };
 const NAMES = Object.keys(ERRORS) as ErrorName[];
 
 const rows = (metrics: Metrics, gauges = NOBODY) => parseMetrics(metrics.write(gauges, NOTHING, PROGRAM, 0));
@@ -137,7 +137,7 @@ describe("a counter", () => {
 test.each(OUTCOMES)("a session that ended %s is counted as that", (outcome) => {
   const metrics = new Metrics();
   metrics.ended(outcome);
-  expect(changes(metrics)).toEqual({ [`whisper_session_outcomes_total{mood="${outcome}"}`]: 1 });
+  expect(changes(metrics)).toEqual({ [`whisper_session_outcomes_total{outcome="${outcome}"}`]: 1 });
 });
 
 describe("a histogram", () => {

@@ -54,9 +54,15 @@ describe("a bad value is refused in one line that names the option, the value an
     [["--exempt", "::1,localhost"], '--exempt "::1,localhost" is not an address or a range'],
     [
       ["--origin", "https://a.example/"],
-      '--origin "https://a.example/" never matches: browsers send "https://a.example"',
+      '--origin "https://a.example/" never matches, for the slash at its end: browsers send "https://a.example"',
     ],
-    [["--prot", "80"], 'unknown option "--prot"'],
+    [["--prot", "80"], 'unknown option "--prot"; the nearest is --port, and --help lists them'],
+    [
+      ["--max-per-adress=1"],
+      'unknown option "--max-per-adress=1"; the nearest is --max-per-address, and --help lists them',
+    ],
+    [["--xyz"], 'unknown option "--xyz"; --help lists them'],
+    [["-p"], 'unknown option "-p"; --help lists them'],
     [["serve"], 'unknown option "serve"'],
     [["--port=1", "--port=2"], "--port is given twice"],
     [["--port"], "--port needs a value"],

@@ -44,7 +44,7 @@ test.each([
 });
 
 test.each([
-  ["https://example.org/", 'never matches: browsers send "https://example.org"'],
+  ["https://example.org/", 'never matches, for the slash at its end: browsers send "https://example.org"'],
   ["https://example.org/app", 'never matches: browsers send "https://example.org"'],
   ["https://Example.org", 'never matches: browsers send "https://example.org"'],
   ["HTTPS://example.org", 'never matches: browsers send "https://example.org"'],
@@ -53,7 +53,9 @@ test.each([
   ["https://bücher.example", 'never matches: browsers send "https://xn--bcher-kva.example"'],
   ["https://*.Example.org/", 'never matches: browsers send "https://*.example.org"'],
   ["https://*.example.org:443", 'never matches: browsers send "https://*.example.org"'],
-  ["wss://example.org", "names no page"],
+  ...["wss://example.org", "ftp://example.org", "SFTP://x", "blob://x", "javascript://x"].map(
+    (text): [string, string] => [text, "names no page"],
+  ),
   ["example.org", "is not an origin such as"],
   ["*", "is not an origin such as"],
   ["tauri://Localhost", "is not an origin such as"],

@@ -26,7 +26,8 @@ const droppedLines = async (port: number) =>
 /** Starts a relay on such standard streams, waits until it serves, has a pair meet, and ends it. */
 async function live(streams: { out: number | "pipe"; err: number | "pipe" }, during: (admin: number) => Promise<void>) {
   const [port, admin] = [freePort(), freePort()];
-  const cmd = command("binary", "--host=127.0.0.1", `--port=${port}`, `--admin=127.0.0.1:${admin}`);
+  const args = ["--host=127.0.0.1", `--port=${port}`, `--admin=127.0.0.1:${admin}`, "--max-peers=100"];
+  const cmd = command("binary", ...args); // with peers named, three lines: nothing is said of the limit of open files
   const relay = Bun.spawn(cmd, { cwd: ROOT, env: {}, stdin: "ignore", stdout: streams.out, stderr: streams.err });
   try {
     await until("health", () => answers(`http://127.0.0.1:${port}/health`));

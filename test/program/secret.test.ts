@@ -1,7 +1,7 @@
 /** Options that are secrets: given by a file, which alone is ever named. */
 import { expect, test } from "bun:test";
 import { chosenOptions, type OptionTable, readOptions } from "../../src/program/options.ts";
-import { credentials, flagsOf } from "../../src/program/print.ts";
+import { credentials, flagsOf } from "../../src/program/unit.ts";
 import { newFolder } from "../support/machines/folder.ts";
 
 const TABLE = {

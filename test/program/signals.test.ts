@@ -45,7 +45,7 @@ describe.skipIf(process.platform !== "linux")("the binary", () => {
     expect(await relay.ended()).toMatchObject({ exitCode: 0, stderr: "" });
   });
 
-  test("SIGHUP changes nothing where no terminal has gone, and the log says once what to do", async () => {
+  test("SIGHUP changes nothing where no terminal has gone, and the log says each time where to read what to do", async () => {
     await using relay = await spawnRelay("binary");
     const { alice, bob } = await newPair(relay.url);
     for (let n = 0; n < 3; n++) {
@@ -55,7 +55,9 @@ describe.skipIf(process.platform !== "linux")("the binary", () => {
     for (const peer of [alice, bob]) peer.close();
     const { exitCode, stderr } = await relay.stop();
     expect(exitCode).toBe(0);
-    expect(stderr).toMatch(/^whisper-signaling: warning: SIGHUP changes nothing: .*\n$/);
+    expect(stderr).toMatch(
+      /^(whisper-signaling: warning: SIGHUP changes nothing: .*"Renewal without dropping anyone"\n){3}$/,
+    );
   });
 
   test("a terminal that is closed drains it; SIGHUP from elsewhere does not", async () => {
@@ -91,8 +93,9 @@ describe("a signal that comes again", () => {
     obeySignals((name, act) => handlers.set(name, act), {
       drain: () => log.push("drain") === 1,
       endAtOnce: () => log.push("end"),
+      gather: () => log.push("gather"),
       isTerminalGone: () => true,
-      warn: (line) => log.push(line),
+      refuseToReload: (line) => log.push(line),
       now: () => clock.at,
     });
     return (name: string, at: number) => {
@@ -203,5 +206,6 @@ test("the table in OPERATIONS names every signal that has a rule, and its rule",
     [...(line.split("|")[1] ?? "").matchAll(/`([A-Z0-9]+)`/g)].map(([, name]) => `SIG${name}`);
   expect(names(row(/drains/)) as unknown[]).toEqual([...SIGNALS.drain]);
   expect(names(row(/terminal/)) as unknown[]).toEqual([...SIGNALS.hangUp]);
+  expect(names(row(/alone/)) as unknown[]).toEqual([...SIGNALS.gather]);
   expect(names(row(/nothing happens/)) as unknown[]).toEqual([...SIGNALS.nothing]);
 });

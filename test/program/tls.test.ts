@@ -1,12 +1,15 @@
 /** TLS in the relay itself, from outside: who gets in, what is shown to them, and which files end the start. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
 import { chmod, readdir } from "node:fs/promises";
+import { resolve } from "node:path";
+import { CertificateWatch, SOON_DAYS } from "../../src/program/tls.ts";
 import { Authority, DAY_MS, type Files, files } from "../support/machines/certificates.ts";
 import { clientHello, openTunnel, shakeHands } from "../support/machines/tunnel.ts";
 import { atMost, until } from "../support/machines/until.ts";
 import { expectUndisturbed, newPair } from "../support/peers/client.ts";
 import { RawClient } from "../support/peers/raw.ts";
-import { command, RELEASED, run, spawnRelay } from "../support/relays/relay.ts";
+import { command, RELEASED, ROOT, run, spawnRelay } from "../support/relays/relay.ts";
 
 /** From process start to the first handshake; a twentieth of it on an idle machine. */
 const START_MS = 5_000;
@@ -113,7 +116,7 @@ describe.each(RELEASED)("a relay that speaks TLS itself (%s)", (variant) => {
   test.each([
     ["has expired", -2, -1],
     ["is not valid yet", 1, 2],
-    ["is good", -1, 1],
+    ["is good", -1, 15],
   ] as const)(
     "a certificate that %s is served; only a bad one is warned of, and the metric tells the seconds",
     async (state, from, to) => {
@@ -131,8 +134,8 @@ describe.each(RELEASED)("a relay that speaks TLS itself (%s)", (variant) => {
       const [, secondsLeft] = /^whisper_tls_certificate_expiry_seconds (-?\d+)$/m.exec(metrics) ?? [];
       expect(Number(secondsLeft)).toBeWithin(to * DAY_SECONDS - 60, to * DAY_SECONDS + 1);
       const { stderr } = await relay.stop();
-      const warning = `whisper-signaling: warning: the certificate in --tls-cert ${state}\n`;
-      expect(stderr).toBe(state === "is good" ? "" : warning);
+      const warning = `whisper-signaling: warning: the certificate in --tls-cert ${state}`;
+      expect(stderr).toMatch(new RegExp(state === "is good" ? /^$/ : `^${warning}: [^\n]+\n$`));
     },
   );
 });
@@ -212,6 +215,49 @@ describe.each(RELEASED)("files that are no certificate and its key (%s)", (varia
       const line = `--tls-cert "${file}" is not a PEM chain: certificate 2 in it can't be read`;
       await expectRefusal(files(file, good.keyFile), line);
     }
+  });
+});
+
+describe("a certificate with few days left", () => {
+  const [cert, key, name] = ["", "", "WHISPER_TLS_CERT"];
+  const at = 1_800_000_000_000;
+  const watched = (daysLeft: number) => {
+    const lines: string[] = [];
+    const expiresAt = at + daysLeft * DAY_MS;
+    const watch = new CertificateWatch({ cert, key, name, startsAt: 0, expiresAt }, (line) => lines.push(line));
+    return { lines, turn: (days: number) => watch.turn(at + days * DAY_MS) };
+  };
+
+  test("is a line a day, from the same day on as the first alarm, until it is renewed by a restart", () => {
+    const { lines, turn } = watched(15.5);
+    for (let hour = 0; hour < 24 * 20; hour++) turn(hour / 24);
+    const said = lines.map((line) => /expires in [\w ]+|has expired/.exec(line)?.[0]);
+    const days = Array.from({ length: 12 }, (_, i) => `expires in ${13 - i} days`);
+    expect(said).toEqual([...days, "expires in 1 day", "expires in less than a day", ...Array(5).fill("has expired")]);
+    for (const line of lines) expect(line).toContain("the certificate in WHISPER_TLS_CERT ");
+    const alerts = readFileSync(resolve(ROOT, "deploy/alerts.yml"), "utf8");
+    expect(alerts).toContain(`whisper_tls_certificate_expiry_seconds < ${SOON_DAYS} * 86400`);
+  });
+
+  test("is told of at the start, and not before its time", () => {
+    const [soon, late] = [watched(3), watched(60)];
+    for (const { turn } of [soon, late]) turn(0);
+    expect([soon.lines.length, late.lines.length]).toEqual([1, 0]);
+  });
+
+  test("is told of again where the clock was set back by more than a day, and not each second", () => {
+    const { lines, turn } = watched(5);
+    for (const day of [0, -2, -2, -2]) turn(day);
+    expect(lines.length).toBe(2);
+  });
+
+  test("is told of by the binary", async () => {
+    const now = Date.now();
+    const soon = await authority.issue({ from: now - DAY_MS, until: now + 3.5 * DAY_MS });
+    await using relay = await spawnRelay("binary", ...soon.args);
+    expect((await relay.stop()).stderr).toMatch(
+      /^whisper-signaling: warning: the certificate in --tls-cert expires in 3 days; [^\n]+\n$/,
+    );
   });
 });
 

@@ -1,7 +1,9 @@
 /** What the log says where addresses are not what they seem: each case once, on the binary, with what to set. */
 import { expect, test } from "bun:test";
+import { version } from "../../package.json" with { type: "json" };
+import { doubtAboutFiles, OPEN_FILES, readConfig } from "../../src/program/config.ts";
 import { RawClient, UPGRADE } from "../support/peers/raw.ts";
-import { spawnRelay } from "../support/relays/relay.ts";
+import { command, commitOf, spawnProgram, spawnRelay } from "../support/relays/relay.ts";
 
 const PROXIED = "X-Forwarded-For: 203.0.113.9\r\n";
 
@@ -55,4 +57,51 @@ test.each([
   ["as many from exempt addresses as one may have", ["--exempt=127.0.0.1", "--max-per-address=4"], 4, ""],
 ])("%s are not", async (_, args, connections, header) => {
   expect(await warningsAfter(args, connections, header)).toBe("");
+});
+
+test.each([
+  ["0.0.0.0:0", "--admin is where strangers may reach it (0.0.0.0 port 0): "],
+  ["[::]:0", "--admin is where strangers may reach it (:: port 0): "],
+])("a listener for the operator that strangers may reach is warned of: %s", async (admin, warning) => {
+  await using relay = await spawnRelay("binary", `--admin=${admin}`);
+  expect((await relay.stop()).stderr).toStartWith(`whisper-signaling: warning: ${warning}`);
+});
+
+test("a low limit of open files is told at the start, with what it leaves room for and how to raise it; one like the unit's is not", async () => {
+  const start = async (files: number, ...args: string[]) => {
+    const limited = ["bash", "-c", `ulimit -n ${files} && exec "$@"`, "bash", ...command("binary", ...args)];
+    await using relay = await spawnProgram(limited);
+    return (await relay.stop()).stdout.split("\n").find((line) => line.includes("open files"));
+  };
+  expect(await start(1_024)).toMatch(
+    /^whisper-signaling: a limit of 1024 open files leaves room for 871 peers, memory for some \d+: raise it to 65536 \(LimitNOFILE= /,
+  );
+  expect(await start(1_024, "--max-peers=100")).toBeUndefined();
+  expect(await start(1_024, "--max-memory=100MiB")).toMatch(/memory for some 11377:/);
+  const [config, memory] = [readConfig([], {}, OPEN_FILES), 2 ** 40];
+  expect(doubtAboutFiles(config, OPEN_FILES, memory)).toBeNull();
+});
+
+test("a line in JSON of the start has the options by their types, and what was built", async () => {
+  await using relay = await spawnRelay(
+    "binary",
+    "--log=json",
+    "--max-peers=100",
+    "--reuse-port",
+    "--origin=null,file://",
+  );
+  const { stdout } = await relay.stop();
+  const lines = stdout
+    .trimEnd()
+    .split("\n")
+    .map((line): Record<string, unknown> => JSON.parse(line));
+  expect(lines[0]).toMatchObject({
+    ...{ level: "info", event: "start", version, commit: commitOf("binary"), port: 0, "max-peers": 100 },
+    ...{ "reuse-port": true, origin: ["null", "file://"], exempt: ["127.0.0.0/8", "::1"], sandbox: "on" },
+  });
+  expect(lines.map(({ event, seconds, address }) => ({ event, seconds, address })).slice(1)).toEqual([
+    { event: "ready", seconds: undefined, address: `http://127.0.0.1:${relay.port}` },
+    { event: "drain", seconds: 30, address: undefined },
+    { event: "stop", seconds: undefined, address: undefined },
+  ]);
 });

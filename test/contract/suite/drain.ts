@@ -218,7 +218,7 @@ export function drain(start: Start, startAlone = start): void {
         [[], ["--reuse-port"]],
       ] as const) {
         await using relay = await start(...first);
-        const refusal = `can't listen on 127.0.0.1 port ${relay.port}: it is in use\n`;
+        const refusal = `can't listen on 127.0.0.1 port ${relay.port}: it is in use; \`ss -ltnp\` shows by whom\n`;
         await expect(start(`--port=${relay.port}`, ...second)).rejects.toThrow(refusal);
       }
     });

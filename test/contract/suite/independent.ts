@@ -68,11 +68,16 @@ const SCENARIOS: [name: string, sentence: string, seen: unknown[]][] = [
   ["closing", "a close is answered with its own code", [4999]],
 ];
 
-const hasPlayer = existsSync(PYTHON) && Bun.spawnSync([PYTHON, "-c", "import websockets"]).success;
+const missing = !existsSync(PYTHON)
+  ? PYTHON
+  : Bun.spawnSync([PYTHON, "-c", "import websockets"]).success
+    ? null
+    : "python3-websockets";
+const hasPlayer = missing === null;
 
 /** @param start starts the relay that is tried */
 export function independent(start: Start): void {
-  if (!hasPlayer) console.warn("no other client is tried, there is no python3-websockets");
+  if (!hasPlayer) console.warn(`no other client is tried, there is no ${missing}`);
 
   test.skipIf(!process.env["CI"])("CI has another client to test with", () => {
     expect(hasPlayer).toBe(true);

@@ -2,9 +2,9 @@
 
 import type { Bridge, Host } from "../../../src/cluster/bridge.ts";
 import { type Effect, type Event, opposite, State, step } from "../../../src/core/admission.ts";
-import { AddressTable, EXEMPT } from "../../../src/core/limits.ts";
+import { AddressTable } from "../../../src/core/limits.ts";
 import { Peer, type Socket } from "../../../src/core/peer.ts";
-import { ERRORS, type ErrorName, error, joined, parse, READY, ready } from "../../../src/core/protocol.ts";
+import { ERRORS, type ErrorName, error, joined, parse, ready } from "../../../src/core/protocol.ts";
 import { readConfig } from "../../../src/program/config.ts";
 
 const LIMITS = readConfig([], {});
@@ -59,7 +59,7 @@ class ModelSocket implements Socket {
 }
 
 export class ModelRelay {
-  readonly state = new State(LIMITS, TABLE, true);
+  readonly state = new State(LIMITS, true);
   readonly #bridge: Bridge;
   readonly #now: () => number;
   readonly #token: () => string;
@@ -84,14 +84,14 @@ export class ModelRelay {
         return text.length;
       },
       now,
-      addresses: TABLE,
+      guestAccount: TABLE.exempt,
     };
     bridge.serve(this.host);
   }
   #speaker: Peer | null = null;
 
   connect(ear: Ear): Peer {
-    const peer = new Peer(EXEMPT);
+    const peer = new Peer(TABLE.exempt);
     peer.socket = new ModelSocket(peer, ear, this);
     this.apply({ type: "connect", peer });
     return peer;
@@ -139,7 +139,7 @@ export class ModelRelay {
       peer.socket?.sendText(joined(peer.token, LIMITS.sessionTtlMs, opposite(peer) !== null));
     } else if (effect.do === "ready") {
       for (const peer of [effect.session.initiator, effect.session.joiner])
-        peer?.socket?.sendText(peer.instance === null ? READY : ready(effect.session.pairing, null));
+        peer?.socket?.sendText(ready(peer.instance === null ? null : effect.session.pairing, null));
     } else if (effect.do === "left") effect.peer.left();
     else if (effect.do === "heard") effect.peer.heard();
     else if (effect.do === "probe") effect.peer.probe();

@@ -1,6 +1,6 @@
 /** Admission without a socket or a clock: peers with names, what is done to them, and what comes of it in words. */
 import { type Effect, type Event, State, step } from "../../../src/core/admission.ts";
-import { AddressTable } from "../../../src/core/limits.ts";
+import { type Account, AddressTable } from "../../../src/core/limits.ts";
 import { Peer } from "../../../src/core/peer.ts";
 import type { JoinMessage } from "../../../src/core/protocol.ts";
 import { readConfig } from "../../../src/program/config.ts";
@@ -10,14 +10,15 @@ export const CODE = "A3F7B9E2C1D4";
 export class Named extends Peer {
   readonly name: string;
 
-  constructor(name: string, address: number) {
-    super(address);
+  constructor(name: string, account: Account) {
+    super(account);
     this.name = name;
   }
 }
 
 export class Story {
   readonly state: State;
+  readonly addresses: AddressTable;
   /** The joins for which a directory was asked. */
   readonly asked: { peer: Peer; join: JoinMessage }[] = [];
   now = 0;
@@ -25,7 +26,8 @@ export class Story {
   /** @param args options of the relay, such as `--max-waiting=1`; `asks`: whether there is a directory */
   constructor(args: readonly string[] = [], asks = false) {
     const limits = readConfig(args, {});
-    this.state = new State(limits, new AddressTable(limits, 7), asks);
+    this.addresses = new AddressTable(limits, 7);
+    this.state = new State(limits, asks);
   }
 
   /** What an event leads to, in words such as `refuse alice role-taken`. */
@@ -35,9 +37,9 @@ export class Story {
     return effects.map(told);
   }
 
-  /** Somebody connects, from a place in the table of addresses. */
-  comes(name: string, address = 1): Named {
-    const peer = new Named(name, address);
+  /** Somebody connects, from an address by its number, or on an account. */
+  comes(name: string, from: number | Account = 1): Named {
+    const peer = new Named(name, typeof from === "number" ? this.addresses.accountOf(BigInt(from) << 64n) : from);
     this.do({ type: "connect", peer });
     return peer;
   }

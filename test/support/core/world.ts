@@ -12,7 +12,7 @@ import {
   State,
   step,
 } from "../../../src/core/admission.ts";
-import { AddressTable, EXEMPT } from "../../../src/core/limits.ts";
+import { AddressTable } from "../../../src/core/limits.ts";
 import { Peer } from "../../../src/core/peer.ts";
 import { ERRORS, type JoinMessage } from "../../../src/core/protocol.ts";
 import { readConfig } from "../../../src/program/config.ts";
@@ -33,7 +33,8 @@ export type Move =
     }
   | { readonly do: "answer"; readonly asked: number; readonly isYes: boolean }
   | { readonly do: "wait"; readonly ms: number }
-  | { readonly do: "drain" };
+  | { readonly do: "drain" }
+  | { readonly do: "gather" };
 
 const NO_WISHES = { type: "join", instance: null, answers: false } as const;
 
@@ -55,14 +56,15 @@ export class World {
   #tokens = 0;
 
   constructor(asks: boolean) {
-    this.state = new State(LIMITS, TABLE, asks);
+    this.state = new State(LIMITS, asks);
   }
 
   copy(): World {
     const copy = new World(this.state.asks);
     const peers = new Map<Peer, Peer>();
     const all = [...this.state.peers, ...this.questions.map(({ peer }) => peer)];
-    for (const peer of all) if (!peers.has(peer)) peers.set(peer, Object.assign(new Peer(EXEMPT), peer));
+    for (const peer of all)
+      if (!peers.has(peer)) peers.set(peer, Object.assign(Object.create(Peer.prototype) as Peer, peer));
     const of = (peer: Peer | null) => (peer && peers.get(peer)) ?? null;
     for (const [code, session] of this.state.sessions)
       copy.state.sessions.set(code, { ...session, initiator: of(session.initiator), joiner: of(session.joiner) });
@@ -90,7 +92,7 @@ export class World {
       { do: "wait", ms: PROBE_MS },
       { do: "wait", ms: LIMITS.sessionTtlMs },
     ];
-    if (!this.state.isDraining) moves.push({ do: "drain" });
+    if (!this.state.isDraining) moves.push({ do: "drain" }, { do: "gather" });
     this.sockets.forEach((peer, socket) => {
       if (peer === null && !this.state.isDraining) moves.push({ do: "connect", socket }); // the upgrade is refused
       if (peer === null) return;
@@ -115,7 +117,7 @@ export class World {
     if (move.do === "wait") {
       this.now += move.ms;
       this.#step({ type: "tick" }, wrong);
-    } else if (move.do === "drain") this.#step({ type: "drain" }, wrong);
+    } else if (move.do === "drain" || move.do === "gather") this.#step({ type: move.do }, wrong);
     else if (move.do === "answer") {
       const { isYes, asked } = move;
       const question = this.questions[asked];
@@ -124,7 +126,7 @@ export class World {
       if (isYes) this.granted.push(seatOf(question.join));
       this.#step({ type: "answer", ...question, answer: isYes ? null : "session-full" }, wrong);
     } else if (move.do === "connect") {
-      const peer = new Peer(EXEMPT);
+      const peer = new Peer(TABLE.exempt);
       this.sockets[move.socket] = peer;
       this.#step({ type: "connect", peer }, wrong);
     } else {

@@ -7,6 +7,7 @@ import { run } from "../relays/relay.ts";
 import { type Folder, newFolder } from "./folder.ts";
 
 export const DAY_MS = 86_400_000;
+const MONTH_MS = 30 * DAY_MS;
 
 /** A certificate and its key, for a relay. */
 export interface Files {
@@ -17,7 +18,7 @@ export interface Files {
 }
 
 export interface Issuing {
-  /** In ms since 1970; from yesterday until tomorrow unless said. */
+  /** In ms since 1970; from yesterday on, for a month to come, unless said. */
   readonly from?: number;
   readonly until?: number;
   /** Signed by the intermediate, whose certificate is then in the file too. */
@@ -99,7 +100,7 @@ export class Authority implements AsyncDisposable {
     await this.#makeKey(name);
     await this.openssl(`req -new -config ca.cnf -key ${name}.key -subj /CN=${name} -out ${name}.csr`);
     const by = `-cert ${issuer}.pem -keyfile ${issuer}.key -extensions ${extensions}`;
-    const times = `-startdate ${asn1(from ?? Date.now() - DAY_MS)} -enddate ${asn1(until ?? Date.now() + DAY_MS)}`;
+    const times = `-startdate ${asn1(from ?? Date.now() - DAY_MS)} -enddate ${asn1(until ?? Date.now() + MONTH_MS)}`;
     await this.openssl(`ca -batch -notext -config ca.cnf ${by} ${times} -in ${name}.csr -out ${name}.pem`);
   }
 

@@ -27,9 +27,9 @@ export function hasChromium(): boolean {
   return existsSync(CHROMIUM);
 }
 
-/** A browser without a window; whoever launches it closes it. */
-export function launchChromium(): Promise<Browser> {
-  return chromium.launch({ executablePath: CHROMIUM, args: FLAGS, timeout: PATIENCE_MS });
+/** A browser without a window, with `more` flags; whoever launches it closes it. */
+export function launchChromium(more: readonly string[] = []): Promise<Browser> {
+  return chromium.launch({ executablePath: CHROMIUM, args: [...FLAGS, ...more], timeout: PATIENCE_MS });
 }
 
 /** A page.html in a context of its own, as in a browser of its own. */

@@ -19,8 +19,10 @@ interface Kind {
   readonly package: string;
   /** The command line, with the path of the configuration. */
   readonly args: (path: string) => string[];
-  /** What in the block gives way to the port and the certificate of the test. */
-  readonly changes: (folder: string, port: number) => readonly [RegExp, string][];
+  /** What in the block gives way to the port of the test. */
+  readonly changes: (port: number, name: string) => readonly [RegExp, string][];
+  /** What gives way to its certificate, in a block that was printed without one. */
+  readonly files: (folder: string) => readonly [RegExp, string][];
   /** The block inside of what else the program needs. */
   readonly whole: (block: string, folder: string) => string;
 }
@@ -28,9 +30,11 @@ interface Kind {
 const nginx: Kind = {
   package: "nginx-light",
   args: (path) => ["-c", path, "-e", "stderr"],
-  changes: (folder, port) => [
+  changes: (port) => [
     [/listen 443 ssl;/, `listen 127.0.0.1:${port} ssl;`],
     [/listen \[::\]:443 ssl;/, ""],
+  ],
+  files: (folder) => [
     [/\/etc\/ssl\/relay\/cert\.pem/, `${folder}/cert.pem`],
     [/\/etc\/ssl\/relay\/key\.pem/, `${folder}/key.pem`],
   ],
@@ -44,24 +48,22 @@ const nginx: Kind = {
 const caddy: Kind = {
   package: "caddy",
   args: (path) => ["run", "--adapter", "caddyfile", "--config", path],
-  changes: (folder, port) => [
+  changes: (port, name) => [
     [/^\{$/m, "{\nadmin off\nauto_https disable_redirects"],
-    [
-      /^relay\.example\.org \{$/m,
-      `https://${HOST}:${port} {\nbind 127.0.0.1\ntls ${folder}/cert.pem ${folder}/key.pem`,
-    ],
+    [new RegExp(`^${RegExp.escape(name)} \\{$`, "m"), `https://${name}:${port} {\nbind 127.0.0.1`],
   ],
+  files: (folder) => [[/^bind 127\.0\.0\.1$/m, `bind 127.0.0.1\ntls ${folder}/cert.pem ${folder}/key.pem`]],
   whole: (block) => block,
 };
 
 const haproxy: Kind = {
   package: "haproxy",
   args: (path) => ["-db", "-f", path],
-  changes: (folder, port) => [
+  changes: (port) => [
     [/bind :443 /, `bind 127.0.0.1:${port} `],
     [/bind :::443 .*/, ""],
-    [/\/etc\/ssl\/relay\/both\.pem/, `${folder}/both.pem`],
   ],
+  files: (folder) => [[/\/etc\/ssl\/relay\/both\.pem/, `${folder}/both.pem`]],
   whole: (block) => block,
 };
 
@@ -82,21 +84,29 @@ export function pathOf(program: string): string | null {
 }
 
 export interface RunningFront extends AsyncDisposable {
+  /** Where it speaks TLS itself, on 127.0.0.1. */
+  readonly port: number;
   /** A port of this machine behind which is the proxy, over TLS, as the client at the address `from` reaches it. */
   entrance(from: string): Promise<number>;
   /** Ends the proxy. Returns all that it ever printed. */
   stop(): Promise<string>;
 }
 
-/** A proxy with a printed `block`, ready to be connected to. */
-export async function startFront(name: FrontName, block: string): Promise<RunningFront> {
+/**
+ * A proxy with a printed `block`, ready to be connected to.
+ * @param host the name that was printed into it, `hasFiles` whether its certificate was, too, and `port` where it listens
+ */
+export async function startFront(
+  name: FrontName,
+  block: string,
+  { host = HOST, hasFiles = false, port = freePort() } = {},
+): Promise<RunningFront> {
   const kind: Kind = FRONTS[name];
   await using started = new AsyncDisposableStack();
   const folder = started.use(await newFolder()).path;
   await writeCertificate(folder);
-  const port = freePort();
   let changed = block;
-  for (const [from, to] of kind.changes(folder, port)) {
+  for (const [from, to] of [...kind.changes(port, host), ...(hasFiles ? [] : kind.files(folder))]) {
     if (!from.test(changed)) throw new Error(`the block for ${name} has no ${from}`);
     changed = changed.replaceAll(new RegExp(from.source, "gm"), to);
   }
@@ -118,21 +128,22 @@ export async function startFront(name: FrontName, block: string): Promise<Runnin
   started.defer(async () => void (await stop()));
   await until(`${name} to listen`, async () => {
     if (proxy.exitCode !== null) throw new Error(`${name} did not start: ${await stop()}`);
-    return await answers(port);
+    return await answers(port, host);
   });
   const entrances = started.use(new AsyncDisposableStack());
   const kept = started.move();
   return {
-    entrance: async (from) => entrances.use(await openEntrance(port, from)).port,
+    port,
+    entrance: async (from) => entrances.use(await openEntrance(port, from, host)).port,
     stop,
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
 }
 
-/** A certificate for HOST in `folder`, with a P-256 key, that lasts a day: cert.pem, key.pem, and both.pem. */
-export async function writeCertificate(folder: string): Promise<void> {
-  const request = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1"];
-  const names = ["-subj", `/CN=${HOST}`, "-addext", `subjectAltName=DNS:${HOST}`];
+/** A certificate for a host in `folder`, with a P-256 key, that lasts a month: cert.pem, key.pem, and both.pem. */
+export async function writeCertificate(folder: string, host = HOST): Promise<void> {
+  const request = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30"];
+  const names = ["-subj", `/CN=${host}`, "-addext", `subjectAltName=DNS:${host}`];
   const files = ["-keyout", `${folder}/key.pem`, "-out", `${folder}/cert.pem`];
   const { exitCode, stderr } = await run(["openssl", ...request, ...names, ...files]);
   if (exitCode !== 0) throw new Error(`no certificate: ${stderr}`);
@@ -141,14 +152,14 @@ export async function writeCertificate(folder: string): Promise<void> {
 }
 
 /** A TLS connection to the proxy from one address of the loopback. The certificate is the test's own: not verified. */
-function dial(port: number, from: string): TLSSocket {
+function dial(port: number, from: string, servername: string): TLSSocket {
   const socket = connectTcp({ host: "127.0.0.1", port, localAddress: from });
-  return connectTls({ socket, servername: HOST, rejectUnauthorized: false });
+  return connectTls({ socket, servername, rejectUnauthorized: false });
 }
 
-function answers(port: number): Promise<boolean> {
+function answers(port: number, host: string): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>();
-  const socket = dial(port, "127.0.0.1");
+  const socket = dial(port, "127.0.0.1", host);
   socket.once("secureConnect", () => resolve(true));
   socket.once("error", () => resolve(false));
   socket.once("close", () => resolve(false));
@@ -156,10 +167,14 @@ function answers(port: number): Promise<boolean> {
 }
 
 /** Passes bytes on between a plain port and the proxy's. */
-async function openEntrance(proxyPort: number, from: string): Promise<{ port: number } & AsyncDisposable> {
+async function openEntrance(
+  proxyPort: number,
+  from: string,
+  host: string,
+): Promise<{ port: number } & AsyncDisposable> {
   const open = new Set<Socket>();
   const server = createServer((near) => {
-    const far = dial(proxyPort, from);
+    const far = dial(proxyPort, from, host);
     for (const [one, other] of [
       [near, far],
       [far, near],

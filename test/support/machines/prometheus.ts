@@ -7,8 +7,11 @@ import { freePort } from "./free-port.ts";
 const PROMETHEUS = Bun.which("prometheus");
 const PROMTOOL = Bun.which("promtool");
 
-/** Whether both are on the path. */
-export const HAS_PROMETHEUS = PROMETHEUS !== null && PROMTOOL !== null;
+/** What of it is not on the path. */
+export const MISSING_PROMETHEUS = Object.entries({ prometheus: PROMETHEUS, promtool: PROMTOOL }).flatMap(
+  ([name, path]) => (path === null ? [name] : []),
+);
+export const HAS_PROMETHEUS = MISSING_PROMETHEUS.length === 0;
 
 /** Runs promtool. Returns its exit code and all that it printed. */
 export async function promtool(args: readonly string[], stdin = ""): Promise<{ exitCode: number; printed: string }> {

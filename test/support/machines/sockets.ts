@@ -27,13 +27,23 @@ function portOf(socket: number): number {
   return new DataView(address.buffer).getUint16(PORT_AT);
 }
 
+/** A copy of another process's descriptor, if it is a socket and has not been closed since it was listed. */
+function copyOf(process: number, pid: number, descriptor: string): number | null {
+  try {
+    const isSocket = readlinkSync(`/proc/${pid}/fd/${descriptor}`).startsWith("socket:");
+    return isSocket ? call("pidfd_getfd", process, Number(descriptor), 0) : null;
+  } catch {
+    return null;
+  }
+}
+
 /** The sockets of a process on one of its ports. */
 export function socketsOf(pid: number, port: number): SocketOptions[] {
   const process = call("pidfd_open", pid, 0);
   const found: SocketOptions[] = [];
   for (const descriptor of readdirSync(`/proc/${pid}/fd`)) {
-    if (!readlinkSync(`/proc/${pid}/fd/${descriptor}`).startsWith("socket:")) continue;
-    const socket = call("pidfd_getfd", process, Number(descriptor), 0);
+    const socket = copyOf(process, pid, descriptor);
+    if (socket === null) continue;
     if (portOf(socket) === port)
       found.push({
         isListening: optionOf(socket, SOL_SOCKET, SO_ACCEPTCONN) === 1,

@@ -1,9 +1,9 @@
 /**
  * Plays systemd for a script that is run with `path` in front of its PATH: its `systemctl` starts and stops real
- * processes, which end with the test. Like systemd it says that a unit has started before that is ready.
+ * processes, which end with the test. As for units of Type=notify a start waits until the unit is ready, and fails where it ends before.
  */
 import { chmod } from "node:fs/promises";
-import { spawn } from "../relays/relay.ts";
+import { Output, spawn } from "../relays/relay.ts";
 import { type Folder, newFolder } from "./folder.ts";
 
 export class Systemd implements AsyncDisposable {
@@ -43,8 +43,11 @@ export class Systemd implements AsyncDisposable {
     return [...this.#units.keys()].filter((unit) => this.#isActive(unit)).sort();
   }
 
-  start(unit: string): void {
-    this.#units.set(unit, spawn(this.#commandOf(unit)));
+  /** Starts a unit. Returns whether it got ready. */
+  async start(unit: string): Promise<boolean> {
+    const process = spawn(this.#commandOf(unit));
+    this.#units.set(unit, process);
+    return (await new Output(process.stdout).until(/listening on/)).length > 0;
   }
 
   /** Stops a unit. Returns its exit code once it has ended. */
@@ -66,7 +69,7 @@ export class Systemd implements AsyncDisposable {
     const [verb = "", unit = ""] = call.split(" ").filter((word) => !word.startsWith("--"));
     if (verb === "is-active") return this.#isActive(unit);
     this.calls.push(`${verb} ${unit}`);
-    if (verb === "start") this.start(unit);
+    if (verb === "start") return this.start(unit);
     if (verb === "stop") await this.stop(unit);
     return true;
   }

@@ -20,14 +20,8 @@ export async function buildHooked(folder: string): Promise<string> {
   const program = resolve(folder, "hooked-relay");
   const flags = packageJson.scripts.build.match(/--(?!outfile)[\w-]+(=('[^']*'|\S+))?/g) ?? [];
   const entries = ["main", "worker"].map((name) => resolve(ROOT, `test/support/relays/hooked-${name}.ts`));
-  const cmd = [
-    process.execPath,
-    "build",
-    ...entries,
-    "--outfile",
-    program,
-    ...flags.map((flag) => flag.replaceAll("'", "")),
-  ];
+  const compile = [process.execPath, "run", "--cwd", ROOT, "compile", ...entries, "--outfile", program];
+  const cmd = [...compile, ...flags.map((flag) => flag.replaceAll("'", ""))];
   const { exitCode, stderr } = await run(cmd);
   if (exitCode !== 0) throw new Error(`the hooked relay can't be built: ${stderr}`);
   return program;

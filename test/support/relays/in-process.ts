@@ -4,6 +4,7 @@ import type { Clock } from "../../../src/core/clock.ts";
 import { type Dependencies, type Relay, startRelay } from "../../../src/core/relay.ts";
 import { readConfig } from "../../../src/program/config.ts";
 import { Metrics } from "../../../src/program/metrics.ts";
+import { WARNINGS } from "../../../src/program/warnings.ts";
 import { answer } from "../../../src/web/http.ts";
 import { parseMetrics } from "../machines/metrics.ts";
 
@@ -38,7 +39,7 @@ export function startHandRelay(args: readonly string[] = [], more: Partial<Depen
     events: metrics,
     clock,
     http: answer,
-    warn: (line) => warnings.push(line),
+    warn: (warning) => warnings.push(WARNINGS[warning]),
     failed(error) {
       throw error; // an error that nobody expected fails the test
     },
@@ -53,7 +54,7 @@ export function startHandRelay(args: readonly string[] = [], more: Partial<Depen
     memoryBytes: null,
     memoryMarkBytes: null,
   };
-  const program = { version: "", bun: "", isLocked: false, droppedLines: 0 };
+  const program = { version: "", commit: "", bun: "", isLocked: false, droppedLines: 0 };
   return {
     relay,
     clock,

@@ -22,6 +22,13 @@ export function command(variant: Variant, ...args: string[]): string[] {
   return variant === "source" ? [process.execPath, "--smol", resolve(ROOT, "src/main.ts"), ...args] : [BINARY, ...args];
 }
 
+const VERSION = Bun.spawnSync([BINARY, "--version"]).stdout.toString();
+
+/** The commit that `variant` says it was built from, "unknown" where it was not. */
+export function commitOf(variant: Variant): string {
+  return (variant === "binary" && /\(commit ([0-9a-f]{7,40}(?:-dirty)?), /.exec(VERSION)?.[1]) || "unknown";
+}
+
 export type Process = Bun.Subprocess<"ignore" | "pipe", "pipe", "pipe">;
 
 export interface RunningRelay extends AsyncDisposable {
@@ -167,12 +174,19 @@ export class Output {
   }
 }
 
+/** What a relay says where the tests run under a low limit of open files. */
+const FEW_FILES = "(whisper-signaling: a limit of \\d+ open files .*\n)?";
+
+/** Matches what a relay says of limits that refuse, and nothing else. */
+export const LIMITS_ALONE =
+  /^(whisper-signaling: warning: limit \(--[a-z, -]+\) (begins to|still|refuses)[a-z0-9: ]*; counted as [a-z -]+\n)*$/;
+
 /** Matches all that a relay prints from its start to its end, and nothing besides. */
 export function printedToTheEnd(port: number, drainSeconds = 30, end = "stopped") {
   const draining = `draining for up to ${drainSeconds} s; a second signal stops at once`;
   const lines = [`listening on http://127.0.0.1:${port}`, draining, end];
   const rest = lines.map((line) => `whisper-signaling: ${line}\n`).join("");
-  return expect.stringMatching(new RegExp(`^whisper-signaling: version .*\n${RegExp.escape(rest)}$`));
+  return expect.stringMatching(new RegExp(`^whisper-signaling: version .*\n${FEW_FILES}${RegExp.escape(rest)}$`));
 }
 
 export interface Outcome {
