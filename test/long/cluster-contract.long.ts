@@ -37,6 +37,6 @@ describe.each([2, 3])("%d nodes", (count) => {
   additions(start);
   seats(start);
   quotas(start);
-  bystanders(start, startAlone);
+  bystanders(start, startAlone, true);
   drain(start, startAlone);
 });

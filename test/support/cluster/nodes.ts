@@ -57,7 +57,7 @@ export async function asOne(cluster: Nodes, isPinned = false): Promise<RunningRe
     return {
       exitCode: Math.max(...outcomes.map(({ exitCode }) => exitCode)),
       stdout: outcomes[0]?.stdout.replaceAll(`:${first?.port}`, `:${port}`) ?? "",
-      stderr: outcomes.map(({ stderr }) => stderr).join(""),
+      stderr: [...new Set(outcomes.flatMap(({ stderr }) => stderr.split(/(?<=\n)/)))].join(""),
     };
   }
   return {
