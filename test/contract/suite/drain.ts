@@ -148,7 +148,7 @@ export function drain(start: Start, startAlone = start): void {
     });
 
     test("stops at once on a second signal", async () => {
-      await using relay = await start("--drain=1h");
+      await using relay = await startAlone("--drain=1h");
       const waiting = await Client.join(relay.url, newCode(), true);
       const { alice, bob } = await newPair(relay.url);
       relay.process.kill("SIGTERM");
