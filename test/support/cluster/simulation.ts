@@ -71,12 +71,17 @@ class Person {
     });
   }
 
+  /** Who it is on this socket: what it said on the one before may still be under way when it sits opposite. */
+  get speaker(): string {
+    return `${this.name}.${this.#attempts}`;
+  }
+
   speak(): void {
     const { peer, node } = this;
     if (!peer || !node || !this.isReady) return;
     node.do(() => {
       if (this.peer !== peer || !this.isReady) return;
-      const data = { from: this.name, n: ++this.#sent, at: this.#run.net.time.now };
+      const data = { from: this.speaker, n: ++this.#sent, at: this.#run.net.time.now };
       node.relay.says(peer, JSON.stringify({ type: "signal", sessionCode: this.code, data }));
     });
   }
@@ -123,7 +128,7 @@ class Person {
 
   #hear({ from, n, at }: { from: string; n: number; at: number }): unknown {
     const { now } = this.#run.net.time;
-    if (from === this.name) return this.#run.wrong("somebody hears what it said itself");
+    if (from === this.speaker) return this.#run.wrong("somebody hears what it said itself");
     if (!this.isReady) return this.#run.wrong("a message without a ready");
     const last = this.#heard.get(from);
     if (last !== undefined && n !== last + 1) this.#run.wrong(`message ${n} comes after ${last}`);
@@ -352,7 +357,7 @@ class Run {
         (other) => other !== person && other.isThere && other.isReady && other.code === person.code,
       );
       if (opposite.length !== 1) this.wrong(`who is ready has ${opposite.length} opposite`);
-      if (opposite[0]?.isGhost === false && person.heardOf !== opposite[0].name)
+      if (opposite[0]?.isGhost === false && person.heardOf !== opposite[0].speaker)
         this.wrong("who is ready does not hear the one opposite");
     }
   }
