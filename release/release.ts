@@ -1,7 +1,8 @@
 /**
- * Makes a release in dist/release: relay and load tester for each target, SHA256SUMS and sbom.cdx.json. Run by `bun run
- * release`. Each binary is built by package.json's own `build` or `build:load`, a second time from a copy in another folder, which must give the
- * same bytes; and it is started and checked where this machine can run it. It signs and publishes nothing.
+ * Makes a release in dist/release: relay and load tester for each target, packages with both, SHA256SUMS and
+ * sbom.cdx.json. Run by `bun run release`. Each binary is built by package.json's own `build` or `build:load`, a second
+ * time from a copy in another folder, which must give the same bytes, and so must each package; a binary is started and
+ * checked where this machine can run it. It signs and publishes nothing.
  *
  *   bun run release [--only TARGET[,TARGET…]]
  *
@@ -12,12 +13,14 @@ import { cp, mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import packageJson from "../package.json" with { type: "json" };
+import { billOfMaterials, COMPILED_IN, type Shipped } from "./bill.ts";
+import { KINDS, type Kind, packing } from "./packages.ts";
 
 interface Target {
   /** As Bun calls it. */
   readonly bun: string;
-  /** What the file's header says that it is. */
-  readonly kind: string;
+  /** What `file` reads in its header, besides its loader. */
+  readonly header: readonly [format: string, processor: string];
   /** Node's names for where it runs as it is. */
   readonly platform: string;
   readonly arch: string;
@@ -28,38 +31,25 @@ interface Target {
 /** Bun's `-baseline` targets are left out: in this version their runtime is, byte for byte, that of plain x64. */
 const TARGETS: Record<string, Target> = {
   "linux-x64": {
-    ...{ bun: "bun-linux-x64", kind: "ELF x64", platform: "linux", arch: "x64" },
+    ...{ bun: "bun-linux-x64", header: ["ELF", "x86-64"], platform: "linux", arch: "x64" },
     loader: "/lib64/ld-linux-x86-64.so.2",
   },
   "linux-arm64": {
-    ...{ bun: "bun-linux-arm64", kind: "ELF arm64", platform: "linux", arch: "arm64" },
+    ...{ bun: "bun-linux-arm64", header: ["ELF", "aarch64"], platform: "linux", arch: "arm64" },
     loader: "/lib/ld-linux-aarch64.so.1",
   },
   "linux-x64-musl": {
-    ...{ bun: "bun-linux-x64-musl", kind: "ELF x64", platform: "linux", arch: "x64" },
+    ...{ bun: "bun-linux-x64-musl", header: ["ELF", "x86-64"], platform: "linux", arch: "x64" },
     loader: "/lib/ld-musl-x86_64.so.1",
   },
   "linux-arm64-musl": {
-    ...{ bun: "bun-linux-arm64-musl", kind: "ELF arm64", platform: "linux", arch: "arm64" },
+    ...{ bun: "bun-linux-arm64-musl", header: ["ELF", "aarch64"], platform: "linux", arch: "arm64" },
     loader: "/lib/ld-musl-aarch64.so.1",
   },
-  "darwin-x64": { bun: "bun-darwin-x64", kind: "Mach-O x64", platform: "darwin", arch: "x64" },
-  "darwin-arm64": { bun: "bun-darwin-arm64", kind: "Mach-O arm64", platform: "darwin", arch: "arm64" },
-  "windows-x64": { bun: "bun-windows-x64", kind: "PE x64", platform: "win32", arch: "x64" },
+  "darwin-x64": { bun: "bun-darwin-x64", header: ["Mach-O", "x86_64"], platform: "darwin", arch: "x64" },
+  "darwin-arm64": { bun: "bun-darwin-arm64", header: ["Mach-O", "arm64"], platform: "darwin", arch: "arm64" },
+  "windows-x64": { bun: "bun-windows-x64", header: ["PE32+", "x86-64"], platform: "win32", arch: "x64" },
 };
-
-/** First bytes of a file, and where in it the machine's number stands. PE keeps a pointer to its header at 0x3c. */
-const FORMATS = [
-  { name: "ELF", magic: "7f454c46", machineAt: () => 18, machines: { 62: "x64", 183: "arm64" } },
-  { name: "Mach-O", magic: "cffaedfe", machineAt: () => 4, machines: { 7: "x64", 12: "arm64" } },
-  {
-    name: "PE",
-    magic: "4d5a",
-    machineAt: (head: DataView) => head.getUint32(0x3c, true) + 4,
-    machines: { 34404: "x64", 43620: "arm64" },
-  },
-];
-const HEAD_BYTES = 4_096;
 
 /** What is released: the name of each program's files, and the script that builds it. */
 const PROGRAMS = [
@@ -67,12 +57,10 @@ const PROGRAMS = [
   { name: "whisper-load", script: "build:load", isRelay: false },
 ] as const;
 type Program = (typeof PROGRAMS)[number];
-/** Libraries that are in a binary, and what they do there. */
-const COMPILED_IN: Partial<Record<keyof typeof packageJson.devDependencies, string>> = {
-  uplot: "draws the load tester's reports, in its binary only",
-  uqr: "draws the QR code of the page that --demo serves; it runs in browsers, and never in the relay",
-};
-
+/** Packages are for systems with glibc and systemd. */
+const PACKAGED = ["linux-x64", "linux-arm64"];
+/** What makes the browsers' library small, with what that needs. */
+const MINIFIER = ["terser", "acorn", "@jridgewell"];
 const ROOT = resolve(import.meta.dir, "..");
 const RELEASE = join(ROOT, "dist/release");
 /** All that a build reads: what the Dockerfile copies, and the libraries in the binaries. */
@@ -80,7 +68,7 @@ const SOURCES = [
   "package.json",
   "release",
   "src",
-  ...Object.keys(COMPILED_IN).map((library) => `node_modules/${library}`),
+  ...[...Object.keys(COMPILED_IN), ...MINIFIER].map((library) => `node_modules/${library}`),
 ];
 /** Where Debian's libc6-arm64-cross keeps what qemu needs to find for arm64. */
 const SYSROOTS = ["/", "/usr/aarch64-linux-gnu"];
@@ -95,10 +83,8 @@ class Refusal extends Error {
   }
 }
 
-interface Built {
-  readonly file: string;
+interface Built extends Shipped {
   readonly bytes: number;
-  readonly sha256: string;
 }
 
 async function release(args: readonly string[]): Promise<void> {
@@ -112,18 +98,27 @@ async function release(args: readonly string[]): Promise<void> {
 
   await rm(RELEASE, { recursive: true, force: true });
   await mkdir(RELEASE, { recursive: true });
+  if (Bun.which("file") === null) throw new Refusal("headers are read by file(1): Debian's file has it");
   const built: Built[] = [];
-  const table = [["program", "target", "size", "how it was checked"]];
+  const table = [["what", "target", "size", "how it was checked"]];
   for (const [target, what] of Object.entries(TARGETS).filter(([target]) => names.has(target)))
     for (const program of PROGRAMS) {
       const file = `${program.name}-${version}-${target}${what.platform === "win32" ? ".exe" : ""}`;
       const binary = await buildTwice(program, what, file);
       built.push(binary);
-      const size = `${(binary.bytes / 2 ** 20).toFixed(1)} MiB`;
-      table.push([program.name, target, size, `same bytes twice; ${await tried(program, what, file)}`]);
+      table.push([program.name, target, sizeOf(binary), `same bytes twice; ${await tried(program, what, file)}`]);
+    }
+  for (const [target, { arch }] of Object.entries(TARGETS).filter(
+    ([target]) => names.has(target) && PACKAGED.includes(target),
+  ))
+    for (const kind of KINDS) {
+      const made = await packTwice(kind, target, arch);
+      if (made !== null) built.push(made);
+      const how = made ? "same bytes twice" : `not made: no ${kind.tool} here, which Debian's ${kind.from} has`;
+      table.push([kind.suffix, target, made ? sizeOf(made) : "", how]);
     }
 
-  const sbom = `${JSON.stringify(billOfMaterials(built), null, 2)}\n`;
+  const sbom = billOfMaterials(built);
   await Bun.write(join(RELEASE, "sbom.cdx.json"), sbom);
   const sums = [...built, { file: "sbom.cdx.json", sha256: Bun.SHA256.hash(sbom, "hex") }];
   await Bun.write(join(RELEASE, "SHA256SUMS"), sums.map(({ file, sha256 }) => `${sha256}  ${file}\n`).join(""));
@@ -174,11 +169,38 @@ async function commit(): Promise<string> {
   return exitCode === 0 ? output.trim() : "";
 }
 
+/** A package of the binaries of one target, made twice in different folders; null where its tool is not here. */
+async function packTwice(kind: Kind, target: string, arch: string): Promise<Built | null> {
+  if (Bun.which(kind.tool) === null) return null;
+  const binaries = PROGRAMS.map(({ name }) => [name, join(RELEASE, `${name}-${packageJson.version}-${target}`)]);
+  const file = kind.fileName(kind.arch[arch] ?? arch, packageJson.version);
+  await using first = await temporaryFolder();
+  await using second = await temporaryFolder();
+  for (const { path } of [first, second]) {
+    const { command, env } = await packing(
+      kind,
+      arch,
+      Object.fromEntries(binaries),
+      join(path, file),
+      join(path, "scratch"),
+    );
+    const { exitCode, output } = await run(command, env);
+    if (exitCode !== 0 || !existsSync(join(path, file))) throw new Refusal(`can't make ${file}: ${lastLine(output)}`);
+  }
+  const [sha256, other] = await Promise.all([first, second].map(({ path }) => sha256Of(join(path, file))));
+  if (sha256 !== other) throw new Refusal(`${file} is not reproducible: made in another folder, its bytes differ`);
+  await cp(join(first.path, file), join(RELEASE, file));
+  return { file, bytes: Bun.file(join(RELEASE, file)).size, sha256: `${sha256}` };
+}
+
 /** Looks at the header, and starts the binary if this machine can. Says what was done. */
 async function tried({ name, isRelay }: Program, target: Target, file: string): Promise<string> {
   const path = join(RELEASE, file);
-  const kind = await kindOf(path);
-  if (kind !== target.kind) throw new Refusal(`${file} should be ${target.kind}, and its header says ${kind}`);
+  const kind = target.header.join(" ");
+  const header = await run(["file", "--brief", path]);
+  for (const part of [...target.header, ...(target.loader ? [`interpreter ${target.loader},`] : [])])
+    if (!header.output.includes(part))
+      throw new Refusal(`${file} should be ${part}, and is ${lastLine(header.output)}`);
   const launcher = launcherOf(target);
   if (typeof launcher === "string") return `${kind} by its header, not started: ${launcher}`;
   const command = [...launcher, path];
@@ -242,61 +264,8 @@ async function listeningPort(stdout: ReadableStream<Uint8Array<ArrayBuffer>>): P
   }
 }
 
-/** The format and the processor that a file's header names. */
-async function kindOf(path: string): Promise<string> {
-  const bytes = await Bun.file(path).slice(0, HEAD_BYTES).bytes();
-  const head = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const format = FORMATS.find(({ magic }) => bytes.toHex().startsWith(magic));
-  if (format === undefined) return "of no known format";
-  const machine = head.getUint16(format.machineAt(head), true);
-  return `${format.name} ${new Map(Object.entries(format.machines)).get(`${machine}`) ?? "for another processor"}`;
-}
-
-/** CycloneDX: what is shipped, and what only takes part in the making. No time and no serial number: same bytes. */
-function billOfMaterials(built: readonly Built[]): object {
-  const { name, version, description, license, engines, devDependencies } = packageJson;
-  const app = `pkg:generic/${name}@${version}`;
-  const bun = purl("bun", engines.bun);
-  return {
-    $schema: "http://cyclonedx.org/schema/bom-1.6.schema.json",
-    bomFormat: "CycloneDX",
-    specVersion: "1.6",
-    version: 1,
-    metadata: {
-      component: {
-        ...{ type: "application", "bom-ref": app, name, version, description, purl: app },
-        licenses: [{ license: { id: license } }],
-        components: built.map(({ file, sha256 }) => ({
-          ...{ type: "file", "bom-ref": `file:${file}`, name: file, version },
-          hashes: [{ alg: "SHA-256", content: sha256 }],
-        })),
-      },
-    },
-    components: [
-      {
-        ...{ type: "platform", "bom-ref": bun, name: "bun", version: engines.bun, scope: "required", purl: bun },
-        description: "the runtime, whole inside every binary; the libraries that it links are named in its own license",
-        licenses: [{ license: { id: "MIT" } }],
-        externalReferences: [{ type: "license", url: "https://bun.com/docs/project/license" }],
-      },
-      ...Object.entries(devDependencies).map(([tool, version]) => {
-        const use = new Map(Object.entries(COMPILED_IN)).get(tool);
-        return {
-          ...{ type: "library", "bom-ref": purl(tool, version), name: tool, version },
-          ...{ scope: use ? "required" : "excluded", purl: purl(tool, version) },
-          description: use ?? "checks or tests the source; nothing of it is in a binary",
-        };
-      }),
-    ],
-    dependencies: [
-      { ref: app, dependsOn: [bun] },
-      { ref: bun, dependsOn: [] },
-    ],
-  };
-}
-
-function purl(name: string, version: string): string {
-  return `pkg:npm/${name.replace("@", "%40")}@${version}`;
+function sizeOf({ bytes }: Built): string {
+  return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 }
 
 async function sha256Of(path: string): Promise<string> {

@@ -13,7 +13,7 @@ import { Notifier } from "./lockdown/notifier.ts";
 import { SCRUB_MS, Scrubber } from "./lockdown/scrubber.ts";
 import type { Admin, startAdmin } from "./program/admin.ts";
 import { COMMIT, versionLine } from "./program/build.ts";
-import { CHECK_OPTIONS, commandIn, helpText, PRINT_OPTIONS } from "./program/commands.ts";
+import { CHECK_OPTIONS, commandIn, PRINT_OPTIONS } from "./program/commands.ts";
 import {
   type Config,
   doubtAboutFiles,
@@ -26,6 +26,7 @@ import {
 import { type Draining, newDraining } from "./program/draining.ts";
 import { describeFailure, EXIT, exitOfListen, whyNot, whyNotListen } from "./program/failure.ts";
 import { isExposed, localHosts } from "./program/hosts.ts";
+import { readLibrary } from "./program/library.ts";
 import { Log, NAME } from "./program/log.ts";
 import { LOOK_MS, MemoryWatch } from "./program/memory.ts";
 import { family, Metrics } from "./program/metrics.ts";
@@ -39,6 +40,7 @@ import type { Turn } from "./program/turn.ts";
 import { WARNINGS } from "./program/warnings.ts";
 import { WATCH_MS, Wrappers } from "./program/wrappers.ts";
 import { answer, type More } from "./web/http.ts";
+import { newScript } from "./web/script.ts";
 
 /** A word that nobody types: the relay starts itself by it, to speak to an engine of --cluster. */
 const HELPER = "cluster-helper";
@@ -51,7 +53,7 @@ async function main(words: readonly string[]): Promise<void> {
   const { name, args } = commandIn(words);
   switch (name) {
     case "help":
-      return print(helpText());
+      return print((await import("./program/help.ts")).helpText());
     case "version":
       return print(`${versionLine(NAME)}\n`);
     case "check":
@@ -76,7 +78,7 @@ async function serve(args: readonly string[]): Promise<void> {
   const turn = await openTurn(config);
   const cluster =
     config.cluster.length === 0 ? null : await startCluster(log, config, () => draining.begin(EXIT.failed));
-  const pages = config.demo ? await readPages(log) : new Map();
+  const pages = await readPages(config, log);
   const sandbox = config.sandbox === "off" ? null : await import("./lockdown/sandbox.ts");
   const adminRoom = config.admin && (await import("./program/admin.ts"));
 
@@ -210,11 +212,13 @@ function dependencies(
   };
 }
 
-/** The page to try the relay; ends the process where it was not built. */
-async function readPages(log: Log): Promise<More> {
+/** What is served besides: the browsers' library, and the page to try the relay. Ends the process where that was not built. */
+async function readPages({ demo }: Config, log: Log): Promise<More> {
+  const scripts = [...(await readLibrary())].map(([path, text]) => [path, newScript(text)] as const);
+  if (!demo) return new Map(scripts);
   const { newDemo, readDemo } = await import("./web/demo.ts");
   const html = await readDemo();
-  if (html !== null) return new Map([["/demo", newDemo(html)]]);
+  if (html !== null) return new Map([...scripts, ["/demo", newDemo(html)]]);
   log.say("failure", '--demo "on" can\'t be had: the page is not built, which `bun run build` does');
   process.exit(EXIT.failed);
 }
@@ -361,6 +365,8 @@ async function runPrint([what, ...words]: readonly string[]): Promise<void> {
     given: givenOptions(rest, process.env),
     options,
     nameOf: optionNames(rest, process.env),
+    path: process.execPath,
+    library: await readLibrary(),
   };
   const text = printed(what, asked);
   if (options.output === null) print(text);

@@ -9,7 +9,7 @@ const MOST_MS = 30_000;
  */
 export function mayRetry(code: number, retry: boolean | undefined): boolean {
   // Expired, or too late to join: whoever still wants to meet joins anew.
-  return retry ?? ((code < 4500 && code !== 1009) || code === 4502 || code === 4503);
+  return retry ?? (code < 4500 ? code !== 1009 : code === 4502 || code === 4503);
 }
 
 /**

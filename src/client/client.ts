@@ -2,24 +2,16 @@
  * The browsers' library: `connect` brings two who share a code together. Owns the session: its links to the relays, its
  * seal, its negotiation, its deadlines. Touches nothing global before it is called.
  */
+
+import { mayRetry, pause } from "./backoff.ts";
 import { newCode, normaliseCode } from "./code.ts";
 import { failure } from "./error.ts";
-import { type Link, type Message, openLink } from "./link.ts";
-import { type Description, newNegotiation } from "./negotiation.ts";
-import { rank } from "./rank.ts";
-import { base64url, newSeal, type Seal, type Sealed } from "./seal.ts";
+import { JOIN_MS, type Link, type Message, PONG_MS, REDIAL_MS } from "./link.ts";
+import { newNegotiation, type Said } from "./negotiation.ts";
+import { rank, SEATS } from "./rank.ts";
+import { newSeal, type Seal, type Sealed } from "./seal.ts";
 import { newQueue, newTimer } from "./tools.ts";
-import type {
-  Connected,
-  ConnectOptions,
-  Mutable,
-  Reason,
-  Session,
-  SessionEvents,
-  Signal,
-  SignalingFailure,
-  State,
-} from "./types.ts";
+import type { Connected, ConnectOptions, Mutable, Session, SessionEvents, Signal, State } from "./types.ts";
 
 export type * from "./types.ts";
 export { newCode, normaliseCode };
@@ -28,92 +20,76 @@ export { newCode, normaliseCode };
 const WAIT_MS = 600_000;
 /** How long two who have met may take to connect, in ms: two attempts, each with time for a slow TURN server. */
 const CONNECT_MS = 30_000;
-/** On how many relays of a list a peer sits: one may be gone, and the two still meet. */
-const SEATS = 2;
 /** What a page hears when it may have slept or changed networks. */
 const TURNS = ["online", "visibilitychange", "pageshow", "resume", "pagehide"];
 
-type Body = { description?: Description; candidate?: RTCIceCandidateInit | null; data?: unknown };
+type Body = Said & { data?: unknown };
 
 /**
  * Meets the other peer who calls this with the same code. Returns at once; what comes later is an event.
  * Throws a SignalingFailure where it can't begin: bad-code, unsupported.
  */
 export function connect(options: ConnectOptions): Session {
-  const { sealed = true, hint = true, waitMs = WAIT_MS, connectMs = CONNECT_MS, signal: abort, role } = options;
-  const code = options.code === undefined ? newCode() : sealed ? normaliseCode(options.code) : options.code;
+  const {
+    sealed = true,
+    hint = true,
+    waitMs = WAIT_MS,
+    connectMs = CONNECT_MS,
+    signal: abort,
+    role,
+    rtc,
+    WebSocket = globalThis.WebSocket,
+  } = options;
+  const code = !options.code ? newCode() : sealed ? normaliseCode(options.code) : options.code;
   const isOwn = options.connection === false;
   if ((sealed && !crypto.subtle) || !(isOwn || options.RTCPeerConnection || globalThis.RTCPeerConnection))
     throw failure("unsupported");
 
-  const me = base64url(crypto.getRandomValues(new Uint8Array(16)));
+  const me = newCode();
   const seal = sealed ? newSeal(code, me) : undefined;
-  const named = seal ? seal.then(({ sessionCode }) => sessionCode) : Promise.resolve(code);
+  const named = Promise.resolve(seal).then((made) => made?._name ?? code);
   const over = new AbortController();
   const { signal: ended } = over;
   const within = newTimer();
-  const inbox = newQueue();
-  const outbox = newQueue();
-  let name = code;
+  const inbox = newQueue(ended);
+  const outbox = newQueue(ended);
+  let name = "";
   let links: Link[] = [];
-  let peer: string | undefined;
+  let peer: string | null | undefined;
   let wasConnected = false;
   let nearlyLate = 0;
   let newcomer: (() => void) | undefined;
   let iceServers: RTCIceServer[] = [];
   let expiresInMs = 0;
-  let settle: [resolve: (connected: Connected) => void, reject: (reason: unknown) => void] | undefined;
+  const settle: ((outcome: never) => void)[] = [];
 
   const session = Object.assign(new EventTarget(), {
     code,
     state: "connecting",
-    isInitiator: role ? role === "initiator" : options.code === undefined,
+    isInitiator: role ? role === "initiator" : !options.code,
     connected: new Promise<Connected>((...both) => {
-      settle = both;
+      settle.push(...both);
     }),
     signal: tell,
-    exportKey: async (label, bits = 256) => (await (seal as Promise<Seal>)).exportKey(label, bits),
-    restart: () => negotiation.mend(),
-    close: () => end("closed", failure("closed", true)),
-    async [Symbol.asyncDispose]() {
-      session.close();
-    },
+    exportKey: async (label, bits = 256) => (await (seal as Promise<Seal>))._export(label, bits),
+    close,
+    [Symbol.asyncDispose]: close,
   } satisfies Partial<Session>) as EventTarget as Mutable<Session>;
 
   const negotiation = newNegotiation(session, options, configuration, tell, reach, up, down);
 
+  const stop = () => end(abort?.reason);
   session.connected.catch(() => {}); // whoever doesn't ask is not troubled
+  abort?.addEventListener("abort", stop, { signal: ended });
+  for (const type of TURNS)
+    globalThis.addEventListener?.(type, turned as EventListener, { capture: true, signal: ended });
+  within(waitMs, late);
   if (abort?.aborted) stop();
-  else {
-    abort?.addEventListener("abort", stop, { signal: ended });
-    for (const type of TURNS)
-      globalThis.addEventListener?.(type, turned as EventListener, { capture: true, signal: ended });
-    within(waitMs, late);
-    start().catch((reason) => end("failed", reason));
-  }
+  start().catch(fail);
   return session;
 
-  function reach(): boolean {
-    for (const link of links) link.dial();
-    return links.some(ready);
-  }
-
-  function up(connected: Connected): void {
-    wasConnected = true;
-    within();
-    settle?.[0](connected);
-    emit("connected", connected, "connected");
-  }
-
-  function down(): void {
-    emit("interrupted", null, "interrupted");
-    newcomer?.();
-    newcomer = undefined;
-    if (isAlone()) wait();
-  }
-
-  function stop(): void {
-    end("closed", abort?.reason);
+  async function close(): Promise<void> {
+    end(failure("closed", true));
   }
 
   /** Finds the relays, which may need the name, and dials. */
@@ -121,159 +97,300 @@ export function connect(options: ConnectOptions): Session {
     let urls = [options.url].flat();
     if (urls[1]) urls = rank(urls, await named).slice(0, SEATS);
     if (seal && hint) {
-      const digits = (await seal).hint;
-      urls = urls.map((url) => `${url}${url.includes("?") ? "&" : "?"}s=${digits}`);
+      const digits = (await named).slice(0, 3);
+      urls = urls.map((url) => `${url}${/\?/.test(url) ? "&" : "?"}s=${digits}`);
     }
     if (ended.aborted) return;
-    const identity = named.then((sessionCode) => ({ sessionCode, instance: me, answers: true }));
-    links = urls.map((url) => openLink(url, options, identity, session, heard, lost, refused));
-    for (const link of links) link.dial();
+    links = urls.map(openLink);
+    reach();
     name = await named;
+  }
+
+  /** One relay: its socket, the seat on it, and how both are come by again. */
+  function openLink(url: string): Link {
+    let socket: WebSocket | undefined;
+    let token: string | undefined;
+    let tries = 0;
+    let flips = 0;
+    let notBefore = 0;
+    let told: Partial<Message> = {};
+    const later = newTimer();
+
+    const link: Link = {
+      _isInitiator: session.isInitiator,
+      _send(message) {
+        const isOpen = socket?.readyState === 1;
+        if (isOpen) socket?.send(JSON.stringify(message));
+        return isOpen;
+      },
+      _dial() {
+        if (!socket && Date.now() >= notBefore) dial();
+      },
+      _wake() {
+        link._dial();
+        if (link._send({ type: "ping" })) later(PONG_MS, dial);
+      },
+      _close: drop,
+    };
+    return link;
+
+    /** Nothing that the socket still says is heard. */
+    function drop(): void {
+      later();
+      link._isReady = false;
+      const old = socket;
+      socket = undefined;
+      old?.close();
+    }
+
+    function dial(): void {
+      drop();
+      link._isRefused = false;
+      const mine = new WebSocket(url);
+      socket = mine;
+      mine.onopen = () =>
+        named.then(
+          (sessionCode) => {
+            if (mine === socket)
+              link._send({
+                type: "join",
+                sessionCode,
+                isInitiator: link._isInitiator,
+                token,
+                instance: me,
+                answers: true,
+              });
+          },
+          () => {}, // then the session has failed
+        );
+      mine.onmessage = ({ data }) => mine === socket && take(data);
+      mine.onclose = ({ code, reason }) => mine === socket && finish(code, reason);
+      later(JOIN_MS, () => finish(0, ""));
+    }
+
+    function take(text: string): void {
+      let message: Message;
+      try {
+        message = Object(JSON.parse(text));
+      } catch {
+        return; // not a relay's message, and nothing that it holds is repeated
+      }
+      redial();
+      const { type } = message;
+      if (type === "joined") {
+        token = message.token;
+        flips = 0;
+        expiresInMs = message.expiresInMs ?? 0;
+        if (isAlone() && !message.opposite) wait(message.opposite);
+      } else if (type === "ready") {
+        tries = 0;
+        link._isReady = true;
+        link._pairing = message.pairing;
+        iceServers = message.iceServers ?? [];
+        if (message.peer || !seal) inbox(() => meet(link, message.peer));
+        // A relay that doesn't pass names on is used to: each tells the other its own.
+        else post(link, "ice-candidate", "candidate", { hello: me });
+      } else if (type === "peer-left") {
+        link._isReady = false;
+        left();
+      } else if (type === "probe") link._send({ type: "pong" });
+      else if (type === "error") told = message;
+      else if (message["sessionCode"]) inbox(() => heard(link, message));
+    }
+
+    /** It has said something: it is there, and will be asked again when it has been silent for long. */
+    function redial(): void {
+      later(REDIAL_MS * (1 + Math.random() / 2), () => {
+        tries = 0;
+        if (isAlone()) dial();
+        else redial();
+      });
+    }
+
+    function finish(code: number, reason: string): void {
+      drop();
+      const { retry, retryAfterMs = 0, message } = told.code === reason ? told : {};
+      const isExpired = code === 4502;
+      // The seat is held. In the other one a ghost of this very client may sit.
+      const isHeld = !role && (code === 4501 || (code === 4500 && flips++ < 1));
+      if (isHeld) {
+        link._isInitiator = !link._isInitiator;
+        token = undefined;
+      }
+      if (isHeld || mayRetry(code, retry)) {
+        if (isExpired && session.state === "connected") return; // joined again when a restart of ICE needs it
+        const inMs = pause(tries++, retryAfterMs, (isHeld && tries < 2) || isExpired ? 0 : Math.random());
+        notBefore = Date.now() + retryAfterMs;
+        later(inMs, dial);
+        if (session.state === "waiting") session.state = "connecting";
+        emit("retrying", { inMs, reason });
+      } else {
+        link._isRefused = true;
+        if (session.state !== "connected" && links.every(({ _isRefused }) => _isRefused))
+          fail(failure(reason || `closed-${code}`, false, message));
+      }
+    }
+  }
+
+  /** The links whose other seat is held. */
+  function open(): Link[] {
+    return links.filter(({ _isReady }) => _isReady);
+  }
+
+  /** Whether the other peer can be told anything now. */
+  function reach(): boolean {
+    for (const link of links) link._dial();
+    return !!open()[0];
   }
 
   /** Whether nobody is there that could be told anything, by whatever way. */
   function isAlone(): boolean {
-    return session.state !== "connected" && !links.some(ready);
+    return session.state !== "connected" && !open()[0];
   }
 
-  /** Dispatches an event, with the state that it means. */
-  function emit<T extends keyof SessionEvents>(type: T, detail: SessionEvents[T]["detail"], state?: State): void {
-    if (state) session.state = state;
+  function emit<T extends keyof SessionEvents>(type: T, detail: SessionEvents[T]["detail"]): void {
     session.dispatchEvent(new CustomEvent(type, { detail }));
   }
 
-  /** Ends it once: leaves, hangs up, lets go of everything. */
-  function end(state: "closed" | "failed", reason: unknown): void {
-    if (ended.aborted) return;
-    over.abort();
-    within();
-    for (const link of links) link.close(true);
-    negotiation.close();
+  /** Dispatches an event that is a state, too. */
+  function enter<T extends keyof SessionEvents & State>(state: T, detail: SessionEvents[T]["detail"]): void {
     session.state = state;
-    settle?.[1](reason);
-    if (state === "failed") emit(state, reason as SignalingFailure);
+    emit(state, detail);
   }
 
-  function wait(opposite: boolean | undefined = false): void {
-    emit("waiting", { expiresInMs, opposite }, "waiting");
+  /** Ends it once: leaves, hangs up, lets go of everything. */
+  function end(reason: unknown): void {
+    over.abort();
+    within();
+    for (const link of links) {
+      link._send({ type: "leave" });
+      link._close();
+    }
+    negotiation._close();
+    session.state = "closed";
+    settle[1]?.(reason as never);
+  }
+
+  function fail(reason: SessionEvents["failed"]["detail"]): void {
+    if (ended.aborted) return;
+    end(reason);
+    enter("failed", reason);
+  }
+
+  function up(connected: Connected): void {
+    wasConnected = true;
+    within();
+    settle[0]?.(connected as never);
+    enter("connected", connected);
+  }
+
+  function down(): void {
+    enter("interrupted", null);
+    newcomer?.();
+    newcomer = undefined;
+    if (isAlone()) wait(false);
+  }
+
+  function wait(opposite: boolean | undefined): void {
+    enter("waiting", { expiresInMs, opposite });
   }
 
   /** The one deadline has passed. */
   function late(): void {
     const { state, connection } = session;
-    const isTurn = JSON.stringify(configuration()).includes('"turn');
-    const [reason, retry, message = reason]: [Reason, boolean, string?] =
+    const hasTurn = JSON.stringify(configuration()).includes('"turn');
+    fail(
       state === "connecting"
-        ? ["no-relay", true]
+        ? failure("no-relay", true)
         : state !== "ready"
-          ? ["no-peer", true]
+          ? failure("no-peer", true)
           : connection?.remoteDescription
-            ? ["no-path", isTurn, `no path, ${isTurn ? "nor by" : "and no"} TURN`]
-            : ["no-answer", true];
-    end("failed", failure(reason, retry, message));
+            ? failure("no-path", hasTurn, `no path${hasTurn ? ", TURN was tried" : ""}`)
+            : failure("no-answer", true),
+    );
   }
 
   function configuration(): RTCConfiguration {
-    return { ...options.rtc, iceServers: [...(options.rtc?.iceServers ?? []), ...iceServers] };
+    return { ...rtc, iceServers: [...(rtc?.iceServers ?? []), ...iceServers] };
   }
 
   /** The page may have slept or changed networks; or it goes, and then it may be kept, but must not hold a seat. */
   function turned({ type, persisted }: PageTransitionEvent): void {
     if (type === "pagehide") {
-      if (!persisted) session.close();
-      for (const link of links) link.close(false);
+      if (!persisted) close();
+      for (const link of links) link._close();
     } else if (globalThis.document?.visibilityState !== "hidden") {
-      for (const link of links) link.wake();
-      if (session.state === "interrupted") negotiation.mend();
+      for (const link of links) link._wake();
+      if (session.state === "interrupted") session.restart();
     }
   }
 
-  function lost(inMs: number, reason: string): void {
-    if (session.state === "waiting") session.state = "connecting";
-    emit("retrying", { inMs, reason });
+  function left(): void {
+    emit("peer-left", null);
+    if (!isAlone()) return;
+    // The other has given up a moment before this one would have.
+    if (session.state === "ready" && Date.now() > nearlyLate) late();
+    else {
+      within(waitMs, late);
+      wait(false);
+    }
   }
 
-  function refused(reason: string, message: string): void {
-    if (session.state !== "connected" && links.every((link) => link.isRefused))
-      end("failed", failure(reason, false, message || reason));
-  }
-
-  function heard(link: Link, message: Message): void {
-    const { type, opposite } = message;
-    if (type === "ready") {
-      iceServers = message.iceServers ?? [];
-      // A relay that doesn't pass names on is used to: each tells the other its own.
-      if (seal && !message.peer) link.send({ type: "ice-candidate", sessionCode: name, candidate: { hello: me } });
+  async function heard(link: Link, { type, offer, answer, candidate, data }: Message): Promise<void> {
+    const description = offer ?? answer;
+    let said = { description, candidate, data } as Body;
+    if (seal) {
+      const hello = (candidate as { hello?: string } | undefined)?.hello;
+      if (hello) return meet(link, hello);
+      said = (await (await seal)._open(peer as string, type, (description ?? candidate) as Sealed)) as Body;
     }
-    if (type === "peer-left") {
-      emit(type, null);
-      if (isAlone()) {
-        // The other has given up a moment before this one would have.
-        if (session.state === "ready" && Date.now() > nearlyLate) late();
-        else {
-          within(waitMs, late);
-          wait();
-        }
-      }
-    }
-    if (type === "joined") {
-      expiresInMs = message.expiresInMs ?? 0;
-      if (isAlone() && !opposite) wait(opposite ?? undefined);
-    }
-    inbox(() => ended.aborted || take(link, message));
+    if (isOwn || said.data !== undefined) emit("signal", said as Signal);
+    else await negotiation._take(said);
   }
 
   /** The peer `id` is there; without an id it can't be told whether it is the one from before. */
-  function meet(link: Link, id: string | undefined): void {
-    const isSame = id !== undefined && id === peer;
+  function meet(link: Link, id: string | null | undefined): void {
+    const isSame = !!id && id === peer;
     const { state } = session;
     if (id === me) return;
     if (state === "connected") {
       // What works is not torn down on a relay's word. When it no longer works, the newcomer's turn comes.
-      if (isSame) negotiation.resume();
+      if (isSame) negotiation._resume();
       else newcomer = () => meet(link, id);
-    } else if (id !== peer || state !== "ready" || links.filter(ready).length < 2) {
+    } else if (id !== peer || state !== "ready" || !open()[1]) {
       peer = id;
       // On the plain wire the seat says it; a sealed pair may sit crosswise on two relays, and goes by its names.
-      session.isInitiator = seal && id ? me > id : link.isInitiator;
+      session.isInitiator = seal && id ? me > id : link._isInitiator;
       const ms = wasConnected || isOwn ? Infinity : connectMs;
       within(ms, late);
       nearlyLate = Date.now() + ms * 0.8;
-      emit("ready", { isInitiator: session.isInitiator, samePeer: isSame }, "ready");
-      if (!isOwn) negotiation[isSame ? "resume" : "begin"]();
+      enter("ready", { isInitiator: session.isInitiator, samePeer: isSame });
+      if (!isOwn) (isSame ? negotiation._resume : negotiation._begin)();
     }
   }
 
+  function post(link: Link, type: string, member: string, payload: unknown): void {
+    link._send({ type, sessionCode: name, [member]: payload, pairing: link._pairing });
+  }
+
   function tell(signal: Signal): boolean {
-    const link = links.find(ready);
+    const [link] = open();
     const to = peer;
     if (!link || (seal && !to)) return false;
     const { description, candidate, data } = signal as Body;
-    const type = description?.type ?? (data === undefined || seal ? "ice-candidate" : "signal");
-    outbox(async () => {
-      const payload = seal ? await (await seal).seal(to ?? "", type, signal) : (description ?? candidate ?? data);
-      link.send({ type, sessionCode: name, [payloadOf(type)]: payload, pairing: link.pairing });
-    });
+    const [type, member = type]: [string, string?] = description
+      ? [description.type]
+      : seal || data === undefined
+        ? ["ice-candidate", "candidate"]
+        : ["signal", "data"];
+    outbox(async () =>
+      post(
+        link,
+        type,
+        member,
+        seal ? await (await seal)._seal(to as string, type, signal) : (description ?? candidate ?? data),
+      ),
+    );
     return true;
   }
-
-  async function take(link: Link, { type, peer: id, ...message }: Message): Promise<void> {
-    if (type === "ready" && (id || !seal)) meet(link, id ?? undefined);
-    const member = payloadOf(type);
-    const payload = message[member] as (Sealed & { hello?: string }) | null | undefined;
-    if (payload === undefined) return;
-    if (seal && payload?.hello) return meet(link, payload.hello);
-    const { description, candidate, data } = seal
-      ? ((await (await seal).open(peer ?? "", type, payload as Sealed)) as Body)
-      : ((member === type ? { description: { ...payload, type } } : { [member]: payload }) as Body);
-    if (isOwn || data !== undefined) emit("signal", { description, candidate, data } as Signal);
-    else await negotiation.take(description, candidate);
-  }
-}
-
-const ready = ({ isReady }: Link) => isReady;
-
-/** Where a message has its payload. */
-function payloadOf(type: string): string {
-  return type === "ice-candidate" ? "candidate" : type === "signal" ? "data" : type;
 }

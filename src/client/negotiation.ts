@@ -3,8 +3,8 @@
  * RTCPeerConnection and the first data channel. Knows no relay: it sends and takes descriptions and candidates.
  *
  * A new connection of the other peer's is known by the fingerprint of its certificate, and needs a new one here.
- * Descriptions carry, beside `type` and `sdp`, what SDP can't say for certain: `n` numbers the description, and an
- * answer has `re`, the number of its offer.
+ * Descriptions carry, beside `type` and `sdp`, what SDP can't say for certain: `n` is an offer's number, and that of the
+ * offer that an answer is for.
  */
 import { newTimer } from "./tools.ts";
 import type { Connected, ConnectOptions, Mutable, Session } from "./types.ts";
@@ -18,19 +18,21 @@ const ATTEMPT_MS = 10_000;
 const MOST_MS = 60_000;
 
 export interface Description extends RTCSessionDescriptionInit {
-  readonly n?: number;
-  readonly re?: number | undefined;
+  readonly n?: number | undefined;
+}
+
+export interface Said {
+  readonly description?: Description;
+  readonly candidate?: RTCIceCandidateInit | null;
 }
 
 export interface Negotiation {
   /** The other peer is there, and new. */
-  begin(): void;
+  _begin(): void;
   /** The other peer is there again: what was under way may be lost. */
-  resume(): void;
-  take(description: Description | undefined, candidate: RTCIceCandidateInit | null | undefined): Promise<void>;
-  /** Looks for a new path. */
-  mend(): void;
-  close(): void;
+  _resume(): void;
+  _take(said: Said): Promise<void>;
+  _close(): void;
 }
 
 /**
@@ -53,13 +55,14 @@ export function newNegotiation(
   /** Whether a path is to be looked for as soon as the other peer can be told. */
   let isWanted = false;
   let attempts = 0;
-  let count = 0;
+  /** The number of the last offer. */
   let pending = 0;
   let theirs: string | undefined;
   let held: RTCIceCandidateInit[] = [];
   const later = newTimer();
 
-  return { begin, resume, take, mend, close: drop };
+  session.restart = mend;
+  return { _begin: begin, _resume: resume, _take: take, _close: drop };
 
   function begin(): void {
     attempts = 0;
@@ -70,10 +73,8 @@ export function newNegotiation(
   }
 
   function resume(): void {
-    if (isWanted) mend();
-    else if (isUp()) return;
-    else if (pc?.signalingState === "have-local-offer") describe(pc);
-    else if (session.isInitiator) mend();
+    const isMine = session.isInitiator || pc?.signalingState === "have-local-offer";
+    if (isWanted || (isMine && !isUp())) mend();
   }
 
   function isUp(): boolean {
@@ -95,7 +96,7 @@ export function newNegotiation(
     session.connection = pc = made;
     const on = (type: string, act: (event: never) => void) =>
       made.addEventListener(type, (event) => made === pc && act(event as never));
-    on("negotiationneeded", () => offer(false));
+    on("negotiationneeded", () => offer(made));
     on("connectionstatechange", changed);
     on("icecandidate", ({ candidate }: RTCPeerConnectionIceEvent) => {
       if (candidate?.candidate) tell({ candidate });
@@ -107,9 +108,8 @@ export function newNegotiation(
 
   function adopt(opened: RTCDataChannel | undefined): void {
     session.channel = channel = opened;
-    const heed = () => opened === channel && changed();
-    opened?.addEventListener("open", heed);
-    opened?.addEventListener("close", heed);
+    opened?.addEventListener("open", changed);
+    opened?.addEventListener("close", changed);
     if (opened) changed();
   }
 
@@ -121,26 +121,22 @@ export function newNegotiation(
       attempts = 0;
       if (!isUp()) up({ connection: pc, channel } as Connected);
     } else if (state === "failed" || (isUp() && !isOpen)) trouble(isOpen ? 0 : CLOSED_MS);
-    else if (state === "disconnected") later(DISCONNECTED_MS, () => trouble(0));
+    else if (state === "disconnected") later(DISCONNECTED_MS, trouble);
   }
 
-  function trouble(ms: number): void {
-    later(ms, attempt);
+  function trouble(ms = 0): void {
+    later(ms, mend);
     if (isUp()) down();
   }
 
   /** The next attempt, should this one come to nothing. */
   function again(): void {
-    later(Math.min(MOST_MS, ATTEMPT_MS * 2 ** attempts), attempt);
-  }
-
-  function attempt(): void {
-    if (!isUp()) mend();
+    later(Math.min(MOST_MS, ATTEMPT_MS * 2 ** attempts), mend);
   }
 
   /** A restart of ICE first, then a new connection; the joiner waits for the initiator's. */
   function mend(): void {
-    again();
+    if (!isUp()) again();
     isWanted = !reach();
     if (isWanted) return;
     if (
@@ -149,21 +145,18 @@ export function newNegotiation(
       (attempts > 0 || !pc?.remoteDescription || channel?.readyState === "closed")
     ) {
       fresh();
-    } else offer(true);
+    } else if (pc) {
+      pc.setConfiguration?.(configuration());
+      pc.restartIce(); // makes an offer as soon as none is under way
+      if (pc.signalingState === "have-local-offer") describe(pc);
+    }
     attempts++;
   }
 
-  async function offer(isRestart: boolean): Promise<void> {
-    const offering = pc;
-    if (!offering) return;
+  async function offer(offering: RTCPeerConnection): Promise<void> {
     making = true;
     try {
-      if (isRestart) {
-        offering.setConfiguration?.(configuration());
-        // What is under way has failed, or nobody heard of it: it must not block this.
-        if (offering.signalingState === "have-local-offer") await offering.setLocalDescription({ type: "rollback" });
-        await offering.setLocalDescription(await offering.createOffer({ iceRestart: true }));
-      } else await offering.setLocalDescription();
+      await offering.setLocalDescription();
       if (offering === pc) await describe(offering);
     } catch {
       // closed, or a turn of the state in between: the next attempt comes
@@ -172,39 +165,38 @@ export function newNegotiation(
     }
   }
 
-  async function describe(telling: RTCPeerConnection, re?: number): Promise<void> {
-    const local = telling.localDescription;
-    if (!local) return;
-    const n = ++count;
-    if (local.type === "offer") pending = n;
-    const description: Description = { type: local.type, sdp: local.sdp, n, re };
+  async function describe(telling: RTCPeerConnection, n?: number): Promise<void> {
+    let { type, sdp } = telling.localDescription as RTCSessionDescription;
+    // The first offer made the initiator DTLS's server, and the roles stay: Firefox answers later offers as if they did not.
+    if (session.isInitiator) sdp = sdp.replace(/:active/g, ":passive");
+    const description: Description = { type, sdp, n: n ?? ++pending };
     tell({ description: { ...(await options.sending?.(description)), ...description } });
   }
 
-  async function take(description: Description | undefined, candidate: RTCIceCandidateInit | null | undefined) {
+  async function take({ description, candidate }: Said): Promise<void> {
     if (candidate?.candidate) held.push(candidate);
     if (description) await apply(description);
     release();
   }
 
   async function apply(description: Description): Promise<void> {
-    const { type, sdp = "", n, re } = description;
+    const { type, sdp, n } = description;
     const isOffer = type === "offer";
-    const from = /fingerprint:(.*)/.exec(sdp)?.[1];
+    const from = /fingerprint:(.*)/.exec(sdp as string)?.[1];
     if (isOffer && (!pc || (!session.isInitiator && theirs !== undefined && theirs !== from))) fresh();
     const taking = pc;
     if (!taking) return;
     const isFree = taking.signalingState === "stable";
     // Both offered at once: the initiator's stands, the joiner's is rolled back by the browser.
-    if (isOffer ? session.isInitiator && (making || !isFree) : isFree || (re !== undefined && re !== pending)) return;
+    if (isOffer ? session.isInitiator && (making || !isFree) : isFree || (n ?? pending) !== pending) return;
     options.received?.(description);
-    if (isOffer) taking.setConfiguration?.(configuration()); // it may gather anew, and the credentials have an end
-    await taking.setRemoteDescription({ type, sdp });
+    taking.setConfiguration?.(configuration()); // it may gather anew, and credentials end
+    await taking.setRemoteDescription({ type, sdp } as RTCSessionDescriptionInit);
     theirs = from;
     release();
     if (!isOffer || taking !== pc) return;
     await taking.setLocalDescription();
-    if (taking === pc) await describe(taking, n);
+    if (taking === pc) await describe(taking, n ?? 0);
   }
 
   /** Adds the candidates whose description is there. */
@@ -213,9 +205,9 @@ export function newNegotiation(
     if (!sdp) return;
     held = held.filter((candidate) => {
       const ufrag = candidate.usernameFragment;
-      if (ufrag && !sdp.includes(`ice-ufrag:${ufrag}\r\n`)) return true;
-      pc?.addIceCandidate(candidate).catch(() => {}); // one that this browser can't use is no harm
-      return false;
+      const isEarly = ufrag && !sdp.includes(`ice-ufrag:${ufrag}\r\n`);
+      if (!isEarly) pc?.addIceCandidate(candidate).catch(() => {}); // one that this browser can't use is no harm
+      return isEarly;
     });
   }
 }

@@ -1,4 +1,4 @@
-/** The two small things that more than one file here needs. */
+/** The small things that more than one file here needs. */
 
 /** One timer. Setting it unsets what it was set to; without an act, or with an infinite time, that is all. */
 export function newTimer(): (ms?: number, act?: () => void) => void {
@@ -9,10 +9,12 @@ export function newTimer(): (ms?: number, act?: () => void) => void {
   };
 }
 
-/** Does one after the other. What can't be done doesn't hold up what comes after it. */
-export function newQueue(): (act: () => unknown) => void {
+/** Does one after the other until it is `over`. What can't be done doesn't hold up what comes after it. */
+export function newQueue(over: AbortSignal): (act: () => unknown) => void {
   let last: Promise<unknown> = Promise.resolve();
   return (act) => {
-    last = last.then(act).catch(() => {});
+    last = last.then(() => over.aborted || act()).catch(() => {});
   };
 }
+
+export const utf8 = (text: string) => new TextEncoder().encode(text);

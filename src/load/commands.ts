@@ -8,6 +8,7 @@ import { type Asked, FIND_OPTIONS, isPairs, OPTIONS, readAsked } from "./config.
 import { type Expectation, judge, readExpectation } from "./expect.ts";
 import { duration } from "./figures.ts";
 import { type Found, foundText, type Step, search } from "./find.ts";
+import { MERGE_OPTIONS } from "./manual.ts";
 import { merged } from "./merge.ts";
 import { EXIT, exitCodeOf } from "./outcome.ts";
 import { type Result, SCHEMA } from "./result.ts";
@@ -45,8 +46,7 @@ async function read(files: readonly string[]): Promise<Result[]> {
 /** Of merge: one result, and where it goes. */
 export async function merge(args: readonly string[]) {
   const [files, flags] = split(args);
-  const { json, report, hdr, expect } = OPTIONS;
-  const outputs = readOptions({ json, report, hdr, expect }, flags, {});
+  const outputs = readOptions(MERGE_OPTIONS, flags, {});
   const expected = outputs.expect.map(readExpectation);
   const [first, ...others] = await read(files);
   if (first === undefined) throw new ConfigError("merge takes the files that --json wrote");

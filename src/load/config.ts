@@ -3,15 +3,7 @@
  * understand. Pure: it reads only what it is given.
  */
 import { isIP } from "node:net";
-import {
-  ConfigError,
-  chosenOptions,
-  helpFor,
-  type OptionTable,
-  readOptions,
-  type ValuesOf,
-} from "../program/options.ts";
-import { EXIT_MEANINGS } from "./outcome.ts";
+import { ConfigError, chosenOptions, type OptionTable, readOptions, type ValuesOf } from "../program/options.ts";
 import type { TimeName } from "./result.ts";
 import { LEAST_MESSAGE } from "./wire.ts";
 
@@ -364,36 +356,4 @@ export function shareOf(plan: Plan, worker: number): Plan {
     sessions: part(plan.sessions),
     pairs: part(plan.pairs),
   };
-}
-
-/** @param expectations the names that --expect takes, as lines */
-export function helpText(name: string, version: string, expectations: string): string {
-  const scenarios = Object.entries(SCENARIOS).map(([scenario, { what }]) => `  ${scenario.padEnd(11)}${what}\n`);
-  return `${name} ${version}: loads a signaling relay over its public wire, and measures it.
-
-Usage:
-  ${name} SCENARIO URL... [OPTIONS]
-  ${name} --help
-  ${name} --version
-
-Scenarios:
-${scenarios.join("")}
-Besides scenarios:
-  find SCENARIO URL... [OPTIONS]   the largest rate at which all --expect hold: --from, --repeats, --precision
-  merge FILE... [OPTIONS]          one result of several machines' --json: --json, --report, --hdr, --expect
-  compare A B [A B]...             ratios of what --json wrote of one and of the other, measured in turns
-  schema [find]                    prints the JSON schema of what --json writes, of a run or of find
-
-Several URLs are taken in turns, a session at a time: on one machine, 127.0.0.1 and 127.0.0.2 have ports of their own.
-A name in a URL is looked up for each connection, which an address saves. With wss: the load costs as much as serving it.
-Times count from when things were meant to begin; what failed counts as its time-out.
-
-Exit codes, the first that fits:
-${EXIT_MEANINGS.map(([code, what]) => `  ${`${code}`.padEnd(5)}${what}\n`).join("")}
---expect NAME OP VALUE, without spaces; OP is <, <=, =, >= or >:
-${expectations}
-Options, and in brackets the default and the bounds:
-${helpFor(OPTIONS, false)}
-Of find:
-${helpFor(FIND_OPTIONS, false)}`;
 }

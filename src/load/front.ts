@@ -6,16 +6,18 @@ import { closeSync, openSync } from "node:fs";
 import { cpus } from "node:os";
 import { version } from "../../package.json" with { type: "json" };
 import { versionLine } from "../program/build.ts";
+import { ITSELF } from "../program/completions.ts";
 import { ConfigError } from "../program/options.ts";
 import { openFileLimit } from "../program/resources.ts";
 import { compare, find, merge } from "./commands.ts";
-import { type Asked, helpText, isPairs, readAsked } from "./config.ts";
+import { type Asked, isPairs, readAsked } from "./config.ts";
 import { Coordinator } from "./coordinator.ts";
 import { Display } from "./display.ts";
 import { type Expectation, expectationNames, judge, readExpectation } from "./expect.ts";
 import findSchema from "./find.schema.json" with { type: "json" };
 import { hdrText } from "./hdr.ts";
 import { histogramOf } from "./histogram.ts";
+import { helpText, LOAD, NAME } from "./manual.ts";
 import { meterFor } from "./meter.ts";
 import { EXIT, exitCodeOf } from "./outcome.ts";
 import { type Library, loadLibrary, reportOf } from "./report.ts";
@@ -25,7 +27,6 @@ import { summaryOf } from "./summary.ts";
 import type { Wire } from "./wire.ts";
 import { type Order, type Report, Worker } from "./worker.ts";
 
-const NAME = "whisper-load";
 /** Instead of a scenario: this process is a worker, and takes its orders from the one that started it. */
 const WORKER = "worker";
 /** Files that a worker has open besides its sockets. */
@@ -42,7 +43,7 @@ export async function front(wire: Wire): Promise<void> {
   process.stdout.on("error", () => {}); // whoever read it has gone; --json and the exit code tell the rest
   try {
     if (args.includes("--help") || args.includes("-h") || args[0] === "help")
-      return print(helpText(NAME, version, expectationNames()));
+      return print(helpText(version, expectationNames()));
     if (args.includes("--version") || args.includes("-V")) return print(`${versionLine(NAME)}\n`);
     process.exit(await obey(args));
   } catch (failure) {
@@ -73,6 +74,9 @@ async function obey(args: readonly string[]): Promise<number> {
         throw new ConfigError(`schema takes nothing, or find, and not ${JSON.stringify(rest.join(" "))}`);
       print(`${JSON.stringify(rest[0] === "find" ? findSchema : resultSchema, null, 2)}\n`);
       return EXIT.good;
+    case "print":
+      print(itself(rest[0]));
+      return EXIT.good;
   }
   const asked = readAsked(args, cpus().length);
   const { json, report, hdr, expect } = asked.plan;
@@ -80,6 +84,14 @@ async function obey(args: readonly string[]): Promise<number> {
   refuseUnwritable({ "--json": json, "--report": report, "--hdr": hdr && hdrFile(hdr, "connect") });
   const library = report === null ? null : await plottingLibrary();
   return await writeAll(await run(asked, expected), { json, report, hdr, library });
+}
+
+/** Its manual page, or what a shell reads. @throws ConfigError where it is another thing that is asked for */
+function itself(what: string | undefined): string {
+  const [, write] = Object.entries(ITSELF).find(([name]) => name === what) ?? [];
+  if (write === undefined)
+    throw new ConfigError(`print ${JSON.stringify(what ?? "")} is not one of ${Object.keys(ITSELF).join(", ")}`);
+  return write(LOAD, version);
 }
 
 /** Runs it once, and judges it. */

@@ -1,12 +1,10 @@
 /**
- * The words of the command line: which command is meant, the options that only commands have, and the help. Pure: it does
- * none of them.
+ * The words of the command line: which command is meant, and the options that only commands have. Pure: it does none of
+ * them.
  */
-import { version } from "../../package.json" with { type: "json" };
-import { type Config, optionsHelp } from "./config.ts";
+import type { Config } from "./config.ts";
 import { nearest } from "./environment.ts";
-import { NAME } from "./log.ts";
-import { ConfigError, helpFor, type NameOf, type OptionTable, type ValuesOf } from "./options.ts";
+import { ConfigError, type NameOf, type OptionTable, type ValuesOf } from "./options.ts";
 
 /** Of `check` alone; the environment doesn't set them. */
 export const CHECK_OPTIONS = {
@@ -75,6 +73,10 @@ export interface Asked {
   /** Those of `print` itself. */
   readonly options: ValuesOf<typeof PRINT_OPTIONS>;
   readonly nameOf: NameOf;
+  /** The program that prints: where it is. */
+  readonly path: string;
+  /** The scripts that it serves, by path; null for one that has not been built. */
+  readonly library: ReadonlyMap<string, string | null>;
 }
 
 const COMMANDS = ["check", "print", "help"] as const;
@@ -99,23 +101,4 @@ export function commandIn(args: readonly string[]): Command {
   throw new ConfigError(
     `unknown command ${JSON.stringify(first.slice(0, 80))}; the nearest is ${nearest(first, COMMANDS).name}, and --help lists them`,
   );
-}
-
-/** What --help prints. */
-export function helpText(): string {
-  return `${NAME} ${version}: a WebSocket relay through which two WebRTC peers find each other. It stores nothing.
-
-Usage:
-  ${NAME} [OPTIONS]     run the relay
-  ${NAME} check [URL]   try a relay (default: the one that these options describe, on this machine)
-  ${NAME} print WHAT    write what stands around it with these options: systemd, systemd@, caddy, nginx, haproxy or nftables
-  ${NAME} --help        this; also -h, help
-  ${NAME} --version     also -V
-
-Of check:
-${helpFor(CHECK_OPTIONS, false)}
-Of print:
-${helpFor(PRINT_OPTIONS, false)}
-Options, the environment variable that sets the same, and in brackets the default and the bounds:
-${optionsHelp()}`;
 }

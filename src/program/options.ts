@@ -193,7 +193,7 @@ function separator({ kind }: Option): string | null {
   return ["cidrs", "origins", "stun-urls", "turn-urls", "engines"].includes(kind) ? "," : null;
 }
 
-function isNumber(option: Option): option is NumberOption {
+export function isNumber(option: Option): option is NumberOption {
   return typeof KINDS[option.kind] === "object";
 }
 

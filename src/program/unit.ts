@@ -5,8 +5,8 @@ import { FIRST_FREE_PORT, INCURABLE } from "./failure.ts";
 import { isLoopback } from "./hosts.ts";
 import { ConfigError, type NameOf, type OptionTable } from "./options.ts";
 
-/** Where the unit expects the binary. */
-const BINARY = "/usr/local/bin/whisper-signaling";
+/** Where a unit may find the binary: where packages put it, or where docs/OPERATIONS.md does. */
+const INSTALLED = ["/usr/bin/whisper-signaling", "/usr/local/bin/whisper-signaling"] as const;
 /** How much longer than --drain systemd waits before it kills, in s. */
 const STOP_MARGIN_S = 10;
 /** With what systemd ends a start for which LoadCredential= found no file (systemd.exec(5)). */
@@ -35,9 +35,15 @@ export function template(asked: Asked): string[] {
   ]);
 }
 
-function unit({ config, given, nameOf }: Asked, flags: readonly string[], file: string, comment: string[]): string[] {
+function unit(
+  { config, given, nameOf, path }: Asked,
+  flags: readonly string[],
+  file: string,
+  comment: string[],
+): string[] {
   const { drainMs, host, port, admin } = config;
   const needed = Object.entries(filesIn(given));
+  const binary = INSTALLED.find((installed) => installed === path) ?? INSTALLED[1];
   const isPrivileged = [port, admin?.port ?? 0].some((used) => used > 0 && used < FIRST_FREE_PORT);
   const isNear = config.cluster.every(({ path, host }) => path !== null || isLoopback(host)); // its engines
   const isLocal = isLoopback(host) && (admin === null || isLoopback(admin.host)) && isNear;
@@ -50,16 +56,16 @@ function unit({ config, given, nameOf }: Asked, flags: readonly string[], file: 
     "Description=whisper-signaling, a WebSocket relay for WebRTC",
     "Wants=network-online.target",
     "After=network-online.target",
-    ...needed.flatMap(([name, path]) => [
+    ...needed.flatMap(([name, file]) => [
       `# ${nameOf(`--${name}`)}: without this file there is no start, and \`systemctl status\` names it.`,
-      `AssertPathExists=${path.replaceAll("%", "%%")}`,
+      `AssertPathExists=${file.replaceAll("%", "%%")}`,
     ]),
     "",
     "[Service]",
     "# Started once it says that it listens; where it can't, `systemctl start` fails.",
     "Type=notify",
     "NotifyAccess=main",
-    `ExecStart=${[BINARY, ...flags].join(" \\\n  ")}`,
+    `ExecStart=${[binary, ...flags].join(" \\\n  ")}`,
     ...credentials(given, OPTIONS, nameOf),
     "Restart=on-failure",
     "RestartSec=5",

@@ -1,6 +1,6 @@
 /**
- * Plain requests: whether the relay is well, and a page for people. It reads of a request its method, path and what it
- * accepts, and repeats nothing of it.
+ * Plain requests: whether the relay is well, a page for people, and what else is served. It reads of a request its method,
+ * path, what it accepts and what it has already, and repeats nothing of it.
  */
 import type { Status } from "../core/events.ts";
 import { HEADERS } from "../core/upgrades.ts";
@@ -14,8 +14,8 @@ const PREFLIGHT_HEADERS = {
   "Access-Control-Max-Age": "86400",
 };
 
-/** What else is served, by path: each answers a GET or HEAD. */
-export type More = ReadonlyMap<string, () => Response>;
+/** What else is served, by path: each answers a GET or HEAD with these headers. */
+export type More = ReadonlyMap<string, (headers: Headers) => Response>;
 const NOTHING: More = new Map();
 
 /**
@@ -36,7 +36,7 @@ export function answer(request: Request, status: Status, sessions: number, more:
     });
   if (request.method !== "GET" && request.method !== "HEAD")
     return new Response("Method not allowed\n", { status: 405, headers: { ...HEADERS, Allow: METHODS } });
-  if (other) return other();
+  if (other) return other(request.headers);
   if (path === "/health") return Response.json({ status, sessions }, { status: isWell ? 200 : 503, headers: HEADERS });
   if (/\btext\/html\b/.test(request.headers.get("accept") ?? ""))
     return new Response(page(status), { headers: { ...HEADERS, ...PAGE_HEADERS } });

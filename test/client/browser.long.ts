@@ -267,7 +267,7 @@ describe.skipIf(!hasChromium() && !process.env["CI"])("pages", () => {
       await alice.until("page.last.failed");
       const used = "page.connections[0].getConfiguration().iceServers.flatMap(({ urls }) => urls)";
       expect(await alice.run(used)).toEqual(["turn:127.0.0.1:9"]);
-      expect(await alice.run("page.last.failed.message")).toBe("no path, nor by TURN");
+      expect(await alice.run("page.last.failed.message")).toBe("no path, TURN was tried");
     });
   });
 
@@ -344,6 +344,6 @@ describe.skipIf(!hasChromium() && !process.env["CI"])("pages", () => {
       await alice.run(
         "page.channel.send(page.session, new Uint8Array(1e8)).catch(({ name, message }) => name + message)",
       ),
-    ).toMatch(/^RangeError100000000 bytes: at most \d+ /);
+    ).toMatch(/^RangeErrorover \d+ bytes$/);
   });
 });

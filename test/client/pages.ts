@@ -28,12 +28,14 @@ export async function openPage(browser: Browser, site: Bun.Server<undefined>): P
 }
 
 /** Begins a session in the page. `options`: as of `connect`, and what JSON can hold. */
-export async function begin(page: BrowserPeer, options: object): Promise<void> {
+export async function begin(page: Pick<BrowserPeer, "run">, options: object): Promise<void> {
   await page.run(`page.begin(${JSON.stringify(options)})`);
 }
 
+type Talker = Pick<BrowserPeer, "run" | "until">;
+
 /** That the two are connected, and that a text goes each way. */
-export async function untilTalking(alice: BrowserPeer, bob: BrowserPeer): Promise<void> {
+export async function untilTalking(alice: Talker, bob: Talker): Promise<void> {
   await Promise.all([alice.until("page.isConnected()"), bob.until("page.isConnected()")]);
   const texts = [crypto.randomUUID(), crypto.randomUUID()];
   await Promise.all([alice.run(`page.say("${texts[0]}")`), bob.run(`page.say("${texts[1]}")`)]);

@@ -15,6 +15,8 @@ export interface Script {
   readonly ready?: object;
   /** What the other gets of a message: by default the message. `count` is how many came before in all. */
   pass?(message: Wire, fromInitiator: boolean, count: number): Wire[];
+  /** What becomes of a message before it is passed on; those that come meanwhile wait. */
+  change?(message: Wire): Promise<Wire>;
   /** Called with each join; true where the script has answered it. */
   join?(socket: ScriptedSocket, message: Wire): boolean;
   /** Whether a ping is answered. */
@@ -40,6 +42,7 @@ export function startScriptedRelay(script: Script = {}): ScriptedRelay {
   const seated: ScriptedSocket[] = [];
   let pairing = 0;
   let passed = 0;
+  let last = Promise.resolve();
   const say = (socket: ScriptedSocket, message: object) => socket.send(JSON.stringify(message));
 
   function join(socket: ScriptedSocket, message: Wire): void {
@@ -87,8 +90,11 @@ export function startScriptedRelay(script: Script = {}): ScriptedRelay {
         if (message.type === "leave") return socket.close(1000);
         if (message.type === "join") return void (script.join?.(socket, message) || join(socket, message));
         const other = seated.find((one) => one !== socket);
-        const told = script.pass?.(message, socket.data.seat?.isInitiator === true, passed++) ?? [message];
-        for (const one of told) if (other) say(other, one);
+        last = last.then(async () => {
+          const changed = (await script.change?.(message)) ?? message;
+          const told = script.pass?.(changed, socket.data.seat?.isInitiator === true, passed++) ?? [changed];
+          for (const one of told) if (other) say(other, one);
+        });
       },
       close: leave,
     },

@@ -10,6 +10,7 @@ import { parse } from "../../src/core/protocol.ts";
 import { readConfig } from "../../src/program/config.ts";
 import { describeFailure } from "../../src/program/failure.ts";
 import { answer } from "../../src/web/http.ts";
+import { newScript } from "../../src/web/script.ts";
 import { ROOT } from "../support/relays/relay.ts";
 
 /** Bun refuses larger heads of requests, the relay larger messages. */
@@ -50,6 +51,7 @@ const FORWARDED: Way = {
   ],
   length: HEAD_CHARACTERS,
 };
+const script = newScript("served");
 /** By the literal, as it stands in the source. */
 const WAYS: Readonly<Record<string, Way>> = {
   "/^(?:(\\d+\\.[\\d.]+)(?::\\d+)?|\\[?([\\da-f:.]*(?:[\\da-f]|::))(?:%\\w+)?(?:\\](?::\\d+)?)?)$/i": FORWARDED,
@@ -66,6 +68,22 @@ const WAYS: Readonly<Record<string, Way>> = {
   "/\\btext\\/html\\b/": {
     through: (text) => answer(new Request("http://relay/", { headers: { Accept: text } }), "ok", 0),
     worst: [around("", "text/", ""), around("", "text/htm ", "x"), around("", "t", "")],
+    length: HEAD_CHARACTERS,
+  },
+  "/(?:^|[\\s,])gzip(?!\\s*;\\s*q=0(?:\\.0*)?\\s*(?:,|$))/": {
+    through: (text) => script(new Headers({ "Accept-Encoding": text })),
+    worst: [
+      around("gzip", " ", "x"),
+      around("", "gzip ", ";"),
+      around("gzip;q=0.", "0", "x"),
+      around("gzip;", " ", "q"),
+      around("", ",gzip;q=0 ", "x"),
+    ],
+    length: HEAD_CHARACTERS,
+  },
+  "/^W\\//": {
+    through: (text) => script(new Headers({ "If-None-Match": text })),
+    worst: [around("", "W/", ""), around("", "W/,", ""), around("x", " ", "W/"), around("", ",", "")],
     length: HEAD_CHARACTERS,
   },
   "/([\\w.-]+\\.ts:\\d+):\\d+\\)?$/gm": {

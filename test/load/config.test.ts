@@ -1,6 +1,7 @@
 /** What the load tester is asked to do, how it is refused, and how it is shared among workers. */
 import { describe, expect, test } from "bun:test";
-import { helpText, OPTIONS, readAsked, SCENARIOS, shareOf } from "../../src/load/config.ts";
+import { OPTIONS, readAsked, SCENARIOS, shareOf } from "../../src/load/config.ts";
+import { helpText } from "../../src/load/manual.ts";
 import { ConfigError } from "../../src/program/options.ts";
 
 const URL = "ws://127.0.0.1:8000";
@@ -76,8 +77,8 @@ test("every option takes both of its bounds", () => {
 });
 
 test("the help names every scenario and option, and no variables", () => {
-  const help = helpText("whisper-load", "1.2.3", "NAMES");
-  for (const name of Object.keys(SCENARIOS)) expect(help).toContain(`\n  ${name} `);
+  const help = helpText("1.2.3", "NAMES");
+  for (const name of Object.keys(SCENARIOS)) expect(help).toContain(`\n  whisper-load ${name} `);
   for (const { flag, what } of Object.values(OPTIONS)) {
     expect(help).toContain(`\n  ${flag}\n`);
     expect(help).toContain(what);

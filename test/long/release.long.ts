@@ -7,16 +7,24 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/pr
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import packageJson from "../../package.json" with { type: "json" };
+import { KINDS } from "../../release/packages.ts";
+import { pathOf } from "../support/machines/fronts.ts";
 import { type Outcome, Output, ROOT, run, spawn } from "../support/relays/relay.ts";
 
 /** All that a release is made from. */
-const SOURCES = ["package.json", "src", "release", "node_modules/uplot", "node_modules/uqr"];
+const SOURCES = [
+  ...["package.json", "src", "release", "deploy", "docs", "README.md", "CHANGELOG.md", "LICENSE"],
+  ...["node_modules/uplot", "node_modules/uqr", "node_modules/@cyclonedx"],
+  ...["node_modules/terser", "node_modules/acorn", "node_modules/@jridgewell"],
+];
 const PREFIX = `${packageJson.name}-${packageJson.version}`;
 const NATIVE = process.arch === "arm64" ? "linux-arm64" : "linux-x64";
 const BINARIES = [NATIVE, "windows-x64.exe"].flatMap((target) => [
   `${PREFIX}-${target}`,
   `whisper-load-${packageJson.version}-${target}`,
 ]);
+const PACKAGES = KINDS.map((kind) => kind.fileName(kind.arch[process.arch] ?? "", packageJson.version));
+const SHIPPED = [...BINARIES, ...PACKAGES];
 
 /** Two folders whose paths differ in depth and length, each with a release of the same source. */
 let base: string;
@@ -35,15 +43,15 @@ beforeAll(async () => {
 
 afterAll(() => rm(base, { recursive: true }));
 
-test("a release is its binaries, their sums and a bill of materials, and nothing else", async () => {
-  expect((await readdir(released(here))).sort()).toEqual([...BINARIES, "SHA256SUMS", "sbom.cdx.json"].sort());
+test("a release is its binaries, its packages, their sums and a bill of materials, and nothing else", async () => {
+  expect((await readdir(released(here))).sort()).toEqual([...SHIPPED, "SHA256SUMS", "sbom.cdx.json"].sort());
 });
 
 test("the sums are what sha256sum checks, and cover every other file", async () => {
   const checked = await run(["sh", "-c", 'cd "$0" && sha256sum -c SHA256SUMS', released(here)]);
   expect(checked).toEqual({
     exitCode: 0,
-    stdout: [...BINARIES, "sbom.cdx.json"].map((file) => `${file}: OK\n`).join(""),
+    stdout: [...SHIPPED, "sbom.cdx.json"].map((file) => `${file}: OK\n`).join(""),
     stderr: "",
   });
 });
@@ -60,14 +68,16 @@ test("no path of the machine that made it is in a binary", async () => {
 });
 
 test("the table says of each target how large it is and how it was checked", () => {
-  const [head, native, load, foreign] = told.stdout.split("\n");
-  expect(head).toMatch(/^program +target +size +how it was checked$/);
+  const [head, native, load, foreign, , ...packages] = told.stdout.split("\n");
+  for (const [i, { suffix }] of KINDS.entries())
+    expect(packages[i]).toMatch(new RegExp(`^${suffix} +${NATIVE} +\\d+\\.\\d MiB {2}same bytes twice$`));
+  expect(head).toMatch(/^what +target +size +how it was checked$/);
   expect(load).toMatch(new RegExp(`^whisper-load +${NATIVE} +\\d+\\.\\d MiB {2}same bytes twice; started$`));
   expect(native).toMatch(
     new RegExp(`^${packageJson.name} +${NATIVE} +\\d+\\.\\d MiB {2}same bytes twice; started, check passed, stopped$`),
   );
   expect(foreign).toMatch(
-    /^whisper-signaling +windows-x64 +\d+\.\d MiB {2}same bytes twice; PE x64 by its header, not started: another system$/,
+    /^whisper-signaling +windows-x64 +\d+\.\d MiB {2}same bytes twice; PE32\+ x86-64 by its header, not started: another system$/,
   );
 });
 
@@ -84,24 +94,32 @@ test("the bill of materials names the release, its one runtime, and the tools as
     expect(file.hashes.map(({ alg }) => alg)).toEqual(["SHA-256"]);
     return `${file.hashes[0]?.content}  ${file.name}\n`;
   });
-  expect(await readFile(join(released(here), "SHA256SUMS"), "utf8")).toStartWith(sums.join(""));
+  const written = (await readFile(join(released(here), "SHA256SUMS"), "utf8")).split(/(?<=\n)/);
+  expect(written.filter((line) => !line.endsWith(" sbom.cdx.json\n")).sort()).toEqual(sums.sort());
 
   const bun = `pkg:npm/bun@${engines.bun}`;
-  const [runtime, ...tools] = bill.components;
+  const [runtime] = bill.components.filter(({ name }: { name: string }) => name === "bun");
+  const tools = bill.components.filter((component: object) => component !== runtime);
   expect(runtime).toMatchObject({ name: "bun", version: engines.bun, purl: bun, scope: "required" });
   expect(runtime.licenses).toEqual([{ license: { id: "MIT" } }]);
-  expect(tools.map((tool: { name: string; version: string }) => [tool.name, tool.version])).toEqual(
-    Object.entries(devDependencies),
+  expect(tools.map((tool: { name: string; version: string }) => [tool.name, tool.version]).sort()).toEqual(
+    Object.entries(devDependencies).sort(),
   );
   for (const tool of tools)
     expect(tool).toMatchObject({
       scope: ["uplot", "uqr"].includes(tool.name) ? "required" : "excluded",
       purl: `pkg:npm/${tool.name.replace("@", "%40")}@${tool.version}`,
     });
-  expect(bill.dependencies).toEqual([
-    { ref: component["bom-ref"], dependsOn: [bun] },
-    { ref: bun, dependsOn: [] },
-  ]);
+  const inside = (["uplot", "uqr"] as const).map((library) => `pkg:npm/${library}@${devDependencies[library]}`);
+  expect(bill.dependencies).toContainEqual({ ref: component["bom-ref"], dependsOn: [bun, ...inside] });
+});
+
+const hasLintian = pathOf("lintian") !== null;
+test.skipIf(!hasLintian && !process.env["CI"])("lintian finds neither an error nor a warning in the .deb", async () => {
+  const [deb = ""] = PACKAGES;
+  const env = { PATH: `${process.env["PATH"]}`, LC_ALL: "C.UTF-8" };
+  const found = await run(["lintian", "--allow-root", "--fail-on", "error,warning", join(released(here), deb)], env);
+  expect(found).toMatchObject({ exitCode: 0, stdout: "" });
 });
 
 test("the released binary starts, passes its own check, and stops on SIGTERM", async () => {

@@ -133,7 +133,7 @@ describe("sysctl.conf", () => {
   const ofModules = /^net\.netfilter\./;
 
   test.each(settings)("%s is a setting of this kernel, and is explained", (setting) => {
-    const [, key = "", value = ""] = /^([a-z0-9_.]+) = (\d+(?: \d+)*)$/.exec(setting) ?? [];
+    const [, key = "", value = ""] = /^-?([a-z0-9_.]+) = (\d+(?: \d+)*)$/.exec(setting) ?? [];
     const path = `/proc/sys/${key.replaceAll(".", "/")}`;
     if (!ofModules.test(key) || existsSync(path))
       expect(readFileSync(path, "utf8").trim().split(/\s+/).length).toBe(value.split(" ").length);

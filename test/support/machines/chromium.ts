@@ -3,7 +3,7 @@
  * profile is new with each start; closing the browser ends its processes and removes the profile.
  */
 import { existsSync } from "node:fs";
-import { type Browser, chromium, type Page } from "playwright-core";
+import { type Browser, type CDPSession, chromium, type Page } from "playwright-core";
 
 /** Where Debian's package puts it. */
 export const CHROMIUM = "/usr/bin/chromium";
@@ -27,14 +27,25 @@ export function hasChromium(): boolean {
   return existsSync(CHROMIUM);
 }
 
-/** A browser without a window, with `more` flags; whoever launches it closes it. */
-export function launchChromium(more: readonly string[] = []): Promise<Browser> {
-  return chromium.launch({ executablePath: CHROMIUM, args: [...FLAGS, ...more], timeout: PATIENCE_MS });
+/**
+ * A browser without a window, with `more` flags; whoever launches it closes it.
+ * @param without flags that Playwright would give it
+ */
+export function launchChromium(more: readonly string[] = [], without: readonly string[] = []): Promise<Browser> {
+  const args = [...FLAGS, ...more];
+  return chromium.launch({ executablePath: CHROMIUM, args, ignoreDefaultArgs: [...without], timeout: PATIENCE_MS });
+}
+
+/** The processes that pages of this browser run in. */
+export async function renderersOf(browser: Browser): Promise<number[]> {
+  const { processInfo } = await (await browser.newBrowserCDPSession()).send("SystemInfo.getProcessInfo");
+  return processInfo.filter(({ type }) => type === "renderer").map(({ id }) => id);
 }
 
 /** A page.html in a context of its own, as in a browser of its own. */
 export class BrowserPeer implements AsyncDisposable {
   readonly #page: Page;
+  #cdp: Promise<CDPSession> | undefined;
   /** Rejects when something in the page goes wrong: then no condition need be waited for. */
   readonly #failed: Promise<never>;
 
@@ -65,6 +76,21 @@ export class BrowserPeer implements AsyncDisposable {
   /** Waits until `condition`, an expression, holds in the page. */
   async until(condition: string): Promise<void> {
     await Promise.race([this.#page.waitForFunction(condition, null, { timeout: PATIENCE_MS }), this.#failed]);
+  }
+
+  /** Tells the browser something about this page, by Chrome's DevTools protocol. */
+  async tell(method: Parameters<CDPSession["send"]>[0], params: object = {}): Promise<void> {
+    this.#cdp ??= this.#page.context().newCDPSession(this.#page);
+    await (await this.#cdp).send(method, params as never);
+  }
+
+  async goto(url: string): Promise<void> {
+    await this.#page.goto(url);
+  }
+
+  /** Back in the history, where what was there may have been kept. */
+  async goBack(): Promise<void> {
+    await this.#page.goBack({ waitUntil: "commit" });
   }
 
   /** Loads the page anew: its socket is gone, and all that it knew. */

@@ -1,0 +1,149 @@
+/**
+ * The browsers' side in figures: how large the library is beside others', and how long two pages in Chromium take from
+ * the call to an open channel, beside PeerJS on its own server. `bun bench/client.ts` prints them and writes them into
+ * docs/BENCHMARKS.md. It wants `bun run build`, and Debian's Chromium.
+ */
+import { join, resolve } from "node:path";
+import { gzipSync } from "node:zlib";
+import { type Browser, chromium, type Page } from "playwright-core";
+import { run } from "./command.ts";
+import { start } from "./servers.ts";
+
+const ROOT = resolve(import.meta.dir, "..");
+const DOCS = join(ROOT, "docs/BENCHMARKS.md");
+const MODULES = join(import.meta.dir, "node_modules");
+const PAIRS = 50;
+const FLAGS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--allow-loopback-in-peer-connection",
+  "--disable-features=WebRtcHideLocalIpsWithMdns",
+];
+
+/** What each library weighs, as a page would load it: its own built file, or its default entry bundled by Bun. */
+async function sizes(): Promise<string> {
+  const files: [title: string, text: string][] = [
+    ["`whisper-signaling/client`", await Bun.file(join(ROOT, "dist/client.js")).text()],
+    [
+      "the same, with `/channel`",
+      await bundled(`export * from "${ROOT}/dist/client.js"; export * from "${ROOT}/dist/channel.js";`),
+    ],
+    [`PeerJS ${await version("peerjs")}`, await Bun.file(join(MODULES, "peerjs/dist/peerjs.min.js")).text()],
+    [
+      `simple-peer ${await version("simple-peer")}`,
+      await Bun.file(join(MODULES, "simple-peer/simplepeer.min.js")).text(),
+    ],
+    [`trystero ${await version("trystero")}`, await bundled(`export { joinRoom, selfId } from "trystero";`)],
+    [
+      `partysocket ${await version("partysocket")}, which is a WebSocket only`,
+      await bundled(`export { default } from "partysocket";`),
+    ],
+  ];
+  const rows = files.map(([title, text]) => `| ${title} | ${text.length} | ${gzipSync(text, { level: 9 }).length} |`);
+  return ["| library | minified, bytes | gzipped, bytes |", "| --- | ---: | ---: |", ...rows].join("\n");
+}
+
+async function version(name: string): Promise<string> {
+  return (await Bun.file(join(MODULES, name, "package.json")).json()).version;
+}
+
+async function bundled(text: string): Promise<string> {
+  const entry = join(MODULES, ".entry.mjs");
+  await Bun.write(entry, text);
+  const { outputs } = await Bun.build({ entrypoints: [entry], target: "browser", minify: true });
+  await Bun.file(entry).delete();
+  return (await outputs[0]?.text()) ?? "";
+}
+
+/** How two pages meet: what each is told to do, as an expression that promises an open channel. */
+interface Way {
+  readonly title: string;
+  readonly server: "relay" | "peerjs";
+  open(url: string, code: string, isFirst: boolean): string;
+}
+
+const WAYS: readonly Way[] = [
+  ...[true, false].map((sealed) => ({
+    title: sealed ? "this, sealed" : "this, on the plain wire",
+    server: "relay" as const,
+    open: (url: string, code: string) =>
+      `(session = client.connect({ url: "${url}", code: "${code}", sealed: ${sealed} })).connected`,
+  })),
+  {
+    title: "PeerJS, on its own server",
+    server: "peerjs",
+    open(url, code, isFirst) {
+      const { hostname, port } = new URL(url);
+      const at = JSON.stringify({ host: hostname, port: Number(port), path: "/", secure: false, config: {} });
+      return isFirst
+        ? `new Promise((resolve) => { (session = new Peer("${code}", ${at})).on("connection", (other) => other.on("open", resolve)); })`
+        : `new Promise((resolve, reject) => {
+            (session = new Peer(${at})).on("open", () => {
+              (function dial() { const other = session.connect("${code}"); other.on("open", resolve); })();
+            });
+            session.on("error", () => setTimeout(() => session.connect("${code}").on("open", resolve), 20));
+          })`;
+    },
+  },
+];
+
+/** The times of one way, in ms: from the call, on both sides at the same moment, until both have an open channel. */
+async function times(browser: Browser, site: string, way: Way): Promise<number[]> {
+  await using server = await start(way.server, null);
+  const open = async (): Promise<Page> => {
+    const page = await (await browser.newContext({ permissions: ["microphone"] })).newPage();
+    await page.goto(site);
+    await page.waitForFunction("globalThis.client");
+    return page;
+  };
+  const pages = [await open(), await open()];
+  const measured: number[] = [];
+  for (let pair = 0; pair <= PAIRS; pair++) {
+    const code = Array.from(
+      crypto.getRandomValues(new Uint8Array(26)),
+      (byte) => "0123456789ABCDEFGHJKMNPQRSTVWXYZ"[byte & 31],
+    ).join("");
+    const took = await Promise.all(
+      pages.map((page, index) =>
+        page.evaluate(
+          `(async () => { const since = performance.now(); await ${way.open(server.url, code, index === 0)}; return performance.now() - since; })()`,
+        ),
+      ),
+    );
+    if (pair > 0) measured.push(Math.max(...took.map(Number))); // the first warms up
+    await Promise.all(pages.map((page) => page.evaluate("void (session.close ?? session.destroy).call(session)")));
+  }
+  for (const page of pages) await page.context().close();
+  return measured.sort((a, b) => a - b);
+}
+
+const PAGE = `<!doctype html><script src="/peerjs.js"></script><script type="module">
+import * as client from "/client.js"; globalThis.client = client; globalThis.session = null;</script>`;
+
+await run(["npm", "ci", "--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts"], import.meta.dir);
+const site = Bun.serve({
+  hostname: "127.0.0.1",
+  port: 0,
+  fetch(request) {
+    const { pathname } = new URL(request.url);
+    if (pathname === "/client.js") return new Response(Bun.file(join(ROOT, "dist/client.js")));
+    if (pathname === "/peerjs.js") return new Response(Bun.file(join(MODULES, "peerjs/dist/peerjs.min.js")));
+    return new Response(PAGE, { headers: { "Content-Type": "text/html" } });
+  },
+});
+const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: FLAGS });
+const rows: string[] = [];
+for (const way of WAYS) {
+  const sorted = await times(browser, site.url.href, way);
+  const at = (share: number) => Math.round(sorted[Math.floor(share * (sorted.length - 1))] ?? 0);
+  rows.push(`| ${way.title} | ${at(0.5)} | ${at(0.95)} |`);
+}
+await browser.close();
+await site.stop(true);
+const text = `${await sizes()}\n\n| from the call to an open channel, ${PAIRS} pairs | p50, ms | p95, ms |\n| --- | ---: | ---: |\n${rows.join("\n")}`;
+process.stdout.write(`${text}\n`);
+const docs = await Bun.file(DOCS).text();
+await Bun.write(
+  DOCS,
+  docs.replace(/(<!-- browsers:[^\n]*\n).*?(?=\n<!-- \/browsers -->)/s, (_, head) => head + text),
+);

@@ -1,0 +1,256 @@
+/** When a session acts by itself: redials, restarts, attempts, deadlines. Its timers are in the test's hand, so no second passes. */
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { type ConnectOptions, connect, type Session } from "../../src/client/client.ts";
+import { type HandTimers, holdTimers } from "./hand-timers.ts";
+
+let timers: HandTimers;
+let session: Session;
+let log: string[];
+
+beforeEach(() => {
+  timers = holdTimers();
+  log = [];
+  HandSocket.all.length = 0;
+  HandConnection.all.length = 0;
+});
+afterEach(() => {
+  session.close();
+  timers[Symbol.dispose]();
+});
+
+/** A socket whose other end is the test. */
+class HandSocket {
+  static readonly all: HandSocket[] = [];
+  static get last(): HandSocket {
+    const last = HandSocket.all.at(-1);
+    if (!last) throw new Error("nothing was dialled");
+    return last;
+  }
+  readyState = 0;
+  readonly sent: Record<string, unknown>[] = [];
+  onopen: (() => void) | null = null;
+  onmessage: ((event: { data: string }) => void) | null = null;
+  onclose: ((event: { code: number; reason: string }) => void) | null = null;
+
+  constructor() {
+    HandSocket.all.push(this);
+  }
+  async open(): Promise<this> {
+    this.readyState = 1;
+    this.onopen?.();
+    await timers.pass(0);
+    return this;
+  }
+  send(text: string): void {
+    this.sent.push(JSON.parse(text));
+  }
+  async say(...messages: object[]): Promise<void> {
+    for (const message of messages) this.onmessage?.({ data: JSON.stringify(message) });
+    await timers.pass(0);
+  }
+  async end(code: number, reason = ""): Promise<void> {
+    this.readyState = 3;
+    this.onclose?.({ code, reason });
+    await timers.pass(0);
+  }
+  close(): void {
+    this.readyState = 3;
+  }
+}
+
+/** A connection that is as the test says, and remembers what was asked of it. */
+class HandConnection extends EventTarget {
+  static readonly all: HandConnection[] = [];
+  connectionState = "new";
+  signalingState = "stable";
+  localDescription: object | null = null;
+  remoteDescription: object | null = null;
+  readonly asked: string[] = [];
+  readonly channel = Object.assign(new EventTarget(), { readyState: "connecting" });
+
+  constructor() {
+    super();
+    HandConnection.all.push(this);
+  }
+  createDataChannel() {
+    queueMicrotask(() => this.dispatchEvent(new Event("negotiationneeded")));
+    return this.channel;
+  }
+  async setLocalDescription() {
+    this.localDescription = { type: "offer", sdp: "a=fingerprint:sha-256 AA" };
+    this.signalingState = "have-local-offer";
+  }
+  async setRemoteDescription(description: object) {
+    this.remoteDescription = description;
+    this.signalingState = "stable";
+  }
+  setConfiguration() {
+    this.asked.push("setConfiguration");
+  }
+  restartIce() {
+    this.asked.push("restartIce");
+    if (this.signalingState === "stable") queueMicrotask(() => this.dispatchEvent(new Event("negotiationneeded")));
+  }
+  close() {
+    this.connectionState = "closed";
+  }
+  async become(state: string): Promise<void> {
+    this.connectionState = state;
+    if (state === "connected" && this.channel.readyState !== "open") {
+      this.channel.readyState = "open";
+      this.channel.dispatchEvent(new Event("open"));
+    }
+    this.dispatchEvent(new Event("connectionstatechange"));
+    await timers.pass(0);
+  }
+}
+
+function begin(options: Partial<ConnectOptions> = {}): void {
+  session = connect({
+    url: "ws://relay",
+    code: "A3F7B9E2C1D4",
+    sealed: false,
+    RTCPeerConnection: HandConnection as never,
+    WebSocket: HandSocket as never,
+    ...options,
+  });
+  for (const type of ["waiting", "ready", "connected", "interrupted", "peer-left", "retrying", "failed"] as const)
+    session.addEventListener(type, () => log.push(type));
+}
+
+const READY = { type: "ready", pairing: 1, peer: "bob" };
+const ANSWER = {
+  type: "answer",
+  sessionCode: "A3F7B9E2C1D4",
+  answer: { type: "answer", sdp: "a=fingerprint:sha-256 BB" },
+};
+
+/** An initiator that is connected. */
+async function connected(): Promise<HandConnection> {
+  begin({ role: "initiator" });
+  await timers.pass(0);
+  const socket = await HandSocket.last.open();
+  await socket.say({ type: "joined", token: "t", expiresInMs: 600_000 }, READY);
+  await socket.say(ANSWER);
+  const [pc] = HandConnection.all;
+  if (!pc) throw new Error("there is no connection");
+  await pc.become("connected");
+  expect(session.state).toBe("connected");
+  return pc;
+}
+
+describe("a peer that waits alone", () => {
+  test.each([
+    [0, 60_000],
+    [0.999999, 90_000],
+  ])("by chance %d redials after %i ms, with its token, again and again", async (chance, ms) => {
+    begin({ waitMs: Infinity });
+    timers.chance = chance;
+    await timers.pass(0);
+    for (let round = 0; round < 3; round++) {
+      const socket = await HandSocket.last.open();
+      expect(socket.sent).toMatchObject([{ type: "join", ...(round && { token: "t" }) }]);
+      await socket.say({ type: "joined", token: "t", expiresInMs: 600_000, opposite: false });
+      await timers.pass(ms - 2);
+      expect([socket.readyState, HandSocket.all.length]).toEqual([1, round + 1]);
+      await timers.pass(2);
+      expect([socket.readyState, HandSocket.all.length]).toEqual([3, round + 2]);
+    }
+    expect(log).toEqual(["waiting", "waiting", "waiting"]);
+  });
+
+  test("fails with no-peer when its time is over, and with no-relay where it never joined", async () => {
+    begin({ waitMs: 5_000 });
+    await timers.pass(0);
+    await (await HandSocket.last.open()).say({ type: "joined", token: "t", expiresInMs: 600_000 });
+    await timers.pass(4_999);
+    expect(log).toEqual(["waiting"]);
+    await timers.pass(1);
+    await expect(session.connected).rejects.toMatchObject({ reason: "no-peer", retry: true });
+    begin({ waitMs: 5_000 });
+    await timers.pass(5_000);
+    await expect(session.connected).rejects.toMatchObject({ reason: "no-relay", retry: true });
+  });
+
+  test("gives a socket up that has not joined within 15 s, and dials again with a pause that grows", async () => {
+    begin({ waitMs: Infinity });
+    timers.chance = 0.5;
+    await timers.pass(0);
+    for (const pause of [250, 500, 1_000, 2_000]) {
+      const { length } = HandSocket.all;
+      await timers.pass(15_000 + pause - 1);
+      expect(HandSocket.all.length).toBe(length);
+      await timers.pass(1);
+      expect(HandSocket.all.length).toBe(length + 1);
+    }
+  });
+});
+
+describe("a connection", () => {
+  test("that is disconnected for 5 s is interrupted and gets a restart of ICE; not a moment sooner", async () => {
+    const pc = await connected();
+    await pc.become("disconnected");
+    await timers.pass(4_999);
+    expect([session.state, pc.asked.includes("restartIce")]).toEqual(["connected", false]);
+    await timers.pass(1);
+    expect([session.state, pc.asked.includes("restartIce")]).toEqual(["interrupted", true]);
+    expect(HandSocket.last.sent.filter(({ type }) => type === "offer").length).toBe(2);
+    await pc.become("connected");
+    expect(log.filter((type) => type === "connected").length).toBe(2);
+    expect(HandConnection.all.length).toBe(1);
+  });
+
+  test("that comes back by itself within 5 s was never interrupted", async () => {
+    const pc = await connected();
+    await pc.become("disconnected");
+    await timers.pass(4_999);
+    await pc.become("connected");
+    await timers.pass(600_000);
+    expect([session.state, pc.asked.includes("restartIce"), log.includes("interrupted")]).toEqual([
+      "connected",
+      false,
+      false,
+    ]);
+  });
+
+  test("that failed gets a restart of ICE at once, with fresh servers; and when that came to nothing, a new one", async () => {
+    const pc = await connected();
+    await pc.become("failed");
+    expect([session.state, pc.asked.slice(-2)]).toEqual(["interrupted", ["setConfiguration", "restartIce"]]);
+    // The other side answers nothing: 10 s, then 20, 40, and a minute for as long as it takes.
+    for (const [index, seconds] of [10, 20, 40, 60, 60].entries()) {
+      // The relay is heard all the time: else its socket would be doubted.
+      for (let second = 1; second < seconds; second++) {
+        await timers.pass(1_000);
+        await HandSocket.last.say({ type: "pong" });
+      }
+      await timers.pass(999);
+      expect([seconds, HandConnection.all.length]).toEqual([seconds, index + 1]);
+      await timers.pass(1);
+      expect([seconds, HandConnection.all.length]).toEqual([seconds, index + 2]);
+    }
+    expect(session.state).toBe("interrupted");
+  });
+
+  test("that failed while the relay was out of reach is mended as soon as the other is there", async () => {
+    const pc = await connected();
+    await HandSocket.last.end(1006);
+    await pc.become("failed");
+    expect(pc.asked).not.toContain("restartIce");
+    const socket = await HandSocket.last.open();
+    await socket.say({ type: "joined", token: "t", expiresInMs: 600_000, opposite: true }, READY);
+    expect(pc.asked).toContain("restartIce");
+    expect(socket.sent.at(-1)).toMatchObject({ type: "offer" });
+    expect(HandConnection.all.length).toBe(1);
+  });
+
+  test("that works outlives the relay, and its session's expiry is no reason to come back", async () => {
+    const pc = await connected();
+    await HandSocket.last.end(4502, "session-expired");
+    const { length } = HandSocket.all;
+    await timers.pass(3_600_000);
+    expect([session.state, HandSocket.all.length]).toEqual(["connected", length]);
+    await pc.become("failed"); // now it is
+    expect(HandSocket.all.length).toBe(length + 1);
+  });
+});
