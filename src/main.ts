@@ -4,6 +4,7 @@
  */
 import { isatty } from "node:tty";
 import { version } from "../package.json" with { type: "json" };
+import type { Cluster, ClusterConfig } from "./cluster/cluster.ts";
 import { LoopClock } from "./core/clock.ts";
 import type { Warning } from "./core/events.ts";
 import { type Dependencies, type Relay, startRelay } from "./core/relay.ts";
@@ -23,17 +24,17 @@ import {
   typedOptions,
 } from "./program/config.ts";
 import { type Draining, newDraining } from "./program/draining.ts";
-import { describeFailure, EXIT, exitOfListen, whyNotListen } from "./program/failure.ts";
+import { describeFailure, EXIT, exitOfListen, whyNot, whyNotListen } from "./program/failure.ts";
 import { isExposed, localHosts } from "./program/hosts.ts";
 import { readLibrary } from "./program/library.ts";
 import { Log, NAME } from "./program/log.ts";
 import { LOOK_MS, MemoryWatch } from "./program/memory.ts";
-import { Metrics } from "./program/metrics.ts";
+import { family, Metrics } from "./program/metrics.ts";
 import { ConfigError, type Endpoint, type NameOf, readOptions, splitFlags } from "./program/options.ts";
 import { newPoll, Outlet, WriteError, writeWhole } from "./program/outlet.ts";
 import { Refusals } from "./program/refusals.ts";
 import { openFileLimit, ResourceReader } from "./program/resources.ts";
-import { ignoreOthers, obeySignals } from "./program/signals.ts";
+import { ignoreOthers, obeySignals, SIGNALS } from "./program/signals.ts";
 import type { Certificate } from "./program/tls.ts";
 import type { Turn } from "./program/turn.ts";
 import { WARNINGS } from "./program/warnings.ts";
@@ -41,9 +42,14 @@ import { WATCH_MS, Wrappers } from "./program/wrappers.ts";
 import { answer, type More } from "./web/http.ts";
 import { newScript } from "./web/script.ts";
 
+/** A word that nobody types: the relay starts itself by it, to speak to an engine of --cluster. */
+const HELPER = "cluster-helper";
+/** A secret by which strangers could find out codes has to be beyond guessing. */
+const LEAST_SECRET = 32;
 const ORPHANED = "the npx, npm or bun that it was started with has ended, and so does the relay";
 
 async function main(words: readonly string[]): Promise<void> {
+  if (words[0] === HELPER) return runHelper();
   const { name, args } = commandIn(words);
   switch (name) {
     case "help":
@@ -70,6 +76,8 @@ async function serve(args: readonly string[]): Promise<void> {
   const tls = await readTls(config, nameOf);
   const certificates = tls && new (await import("./program/tls.ts")).CertificateWatch(tls, (line) => warn(line));
   const turn = await openTurn(config);
+  const cluster =
+    config.cluster.length === 0 ? null : await startCluster(log, config, () => draining.begin(EXIT.failed));
   const pages = await readPages(config, log);
   const sandbox = config.sandbox === "off" ? null : await import("./lockdown/sandbox.ts");
   const adminRoom = config.admin && (await import("./program/admin.ts"));
@@ -91,10 +99,11 @@ async function serve(args: readonly string[]): Promise<void> {
   const admin =
     config.admin && adminRoom && listen(log, config.admin, (where) => listenForOperator(where, adminRoom.startAdmin));
   const relay = listen(log, config, () =>
-    startRelay(config, dependencies(log, metrics, memory, tls, turn, pages, failed)),
+    startRelay(config, dependencies(log, metrics, memory, { tls, turn, cluster, pages }, failed)),
   );
+  cluster?.serve(relay.forNodes);
   const { drainMs } = config;
-  const draining = newDraining({ log, notifier, relay, admin, drainMs, exit: (code) => process.exit(code) });
+  const draining = newDraining({ log, notifier, relay, admin, cluster, drainMs, exit: (code) => process.exit(code) });
   obey(log, notifier, relay, draining);
   if (wrappers)
     setInterval(() => {
@@ -160,24 +169,31 @@ async function serve(args: readonly string[]): Promise<void> {
   function listenForOperator({ host, port }: Endpoint, start: typeof startAdmin): Admin {
     return start(host, port, {
       status: () => relay.status(),
+      isCutOff: () => cluster?.isCutOff ?? false,
       isCrowded: () => relay.gauges().sockets > config.highWater || memory.isShort,
       metrics() {
         const secondsLeft = tls && Math.floor((tls.expiresAt - Date.now()) / 1_000);
         const program = { version, commit: COMMIT ?? "unknown", bun: Bun.version, isLocked, droppedLines: log.dropped };
         const used = { ...resources.read(), memoryBytes: memory.usedBytes, memoryMarkBytes: memory.markBytes };
-        return metrics.write(relay.gauges(), used, program, secondsLeft);
+        const nodes = cluster?.metrics().map((row) => family(...row)) ?? [];
+        return metrics.write(relay.gauges(), used, program, secondsLeft) + nodes.join("");
       },
     });
   }
+}
+
+interface Chosen {
+  readonly tls: Certificate | null;
+  readonly turn: Turn | null;
+  readonly cluster: Cluster | null;
+  readonly pages: More;
 }
 
 function dependencies(
   log: Log,
   metrics: Metrics,
   memory: MemoryWatch,
-  tls: Certificate | null,
-  turn: Turn | null,
-  pages: More,
+  { tls, turn, cluster, pages }: Chosen,
   failed: (error: unknown) => void,
 ): Dependencies {
   const world: Dependencies = {
@@ -192,6 +208,7 @@ function dependencies(
     ...world,
     ...(tls && { tls: { cert: tls.cert, key: tls.key } }),
     ...(turn && { moreInReady: turn.inReady }),
+    ...(cluster && { directory: cluster }),
   };
 }
 
@@ -223,6 +240,55 @@ function listen<Where extends { host: string; port: number }, T>(
 async function openTurn(config: Config): Promise<Turn | null> {
   if (config.stunUrls.length + config.turnUrls.length === 0) return null;
   return (await import("./program/turn.ts")).readTurn(config, Date.now);
+}
+
+/** What the relay needs of a cluster before it is locked: its secrets are read, and its helpers run. */
+async function startCluster(log: Log, config: Config, ended: () => void): Promise<Cluster> {
+  const { Cluster } = await import("./cluster/cluster.ts");
+  const isBinary = Bun.main.startsWith("/$bunfs/");
+  const program = isBinary ? [process.execPath] : [process.execPath, ...process.execArgv, Bun.main];
+  const cluster = await Cluster.start(await readCluster(config), {
+    startHelper: () =>
+      Bun.spawn({ cmd: [...program, HELPER], env: {}, stdin: "pipe", stdout: "pipe", stderr: "inherit" }),
+    warn: (line) => log.warn(line),
+    ended() {
+      log.warn("a helper of --cluster has ended: the relay drains, and has to be started again");
+      ended();
+    },
+  });
+  if (typeof cluster !== "string") return cluster;
+  log.say("failure", cluster);
+  process.exit(EXIT.failed);
+}
+
+async function readCluster(config: Config): Promise<ClusterConfig> {
+  return {
+    engines: config.cluster,
+    secrets: config.clusterSecretFile?.readLines(LEAST_SECRET) ?? [],
+    password: config.clusterPasswordFile?.read() ?? null,
+    ca: config.clusterCa === null ? null : await readFile("--cluster-ca", config.clusterCa),
+    mayPersist: config.clusterMayPersist,
+    isLocked: config.sandbox !== "off",
+  };
+}
+
+async function readFile(option: string, path: string): Promise<string> {
+  try {
+    return await Bun.file(path).text();
+  } catch (failure) {
+    throw new ConfigError(`${option} ${JSON.stringify(path)} can't be read: ${whyNot(failure)}`);
+  }
+}
+
+async function runHelper(): Promise<void> {
+  const [{ help }, { lockDown }] = await Promise.all([import("./cluster/helper.ts"), import("./lockdown/sandbox.ts")]);
+  ignoreOthers();
+  // What ends the relay comes to all of its group. The helper ends when the relay has: it has to say so to the engine.
+  for (const name of [...SIGNALS.drain, "SIGHUP", ...SIGNALS.nothing] as const) process.on(name, () => {});
+  await help(
+    () => lockDown(process.pid, ["sockets"]),
+    () => process.exit(EXIT.well),
+  );
 }
 
 async function readTls({ tlsCert, tlsKey }: Config, nameOf: NameOf): Promise<Certificate | null> {
@@ -284,6 +350,7 @@ async function checkConfig(args: readonly string[]): Promise<void> {
   const config = readConfig(args, process.env, openFileLimit() ?? undefined);
   const tls = await readTls(config, optionNames(args, process.env));
   await openTurn(config);
+  await readCluster(config);
   const doubt = tls && (await import("./program/tls.ts")).doubtAbout(tls, Date.now());
   for (const line of [...doubtsAbout(process.env), ...(doubt ? [doubt] : [])]) newLog("text").warn(line);
   print(`ok    a start would take these options${tls ? " and this certificate" : ""}\n`);

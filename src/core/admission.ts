@@ -17,10 +17,16 @@
  *   new      tick: no join in its time              new      refuse: join-timeout
  *   pending  answer: yes                                     as a join with no directory; [give back]
  *   pending  answer: no                             new      refuse, as it says
+ *   pending  answer: another node has its session   away
+ *   away     answer: no                             new      refuse, as it says
+ *   away     heard, after a probe                   away     heard to that node
+ *   away     met: nobody opposite, while draining   away     refuse: restarting
+ *   away     leave, gone                            gone     left to that node
  *   pending  tick: no answer for PENDING_MS         new      withdraw, refuse: at-capacity
  *   probing  its holder is heard, or unseated                as a join, in the order in which they came
  *   seated   tick: no word for PROBE_MS of a probe  gone     unseat, [left to the other], [ended], refuse: replaced
  *   seated   tick: session idle for its time        gone     unseat, ended, refuse: session-expired
+ *   seated   lost: another node may have its session gone    unseat, ended, refuse: restarting
  *   seated   leave, gone                            gone     unseat, [left to the other], [ended]
  *   others   leave, gone                            gone     [withdraw]
  *   any      drain: not one of a pair               same     refuse: restarting
@@ -33,7 +39,7 @@
 import { timingSafeEqual } from "node:crypto";
 import type { Outcome } from "./events.ts";
 import type { Limits } from "./limits.ts";
-import { type Peer, Session } from "./peer.ts";
+import { type Opposite, type Peer, Session } from "./peer.ts";
 import type { ErrorName, JoinMessage } from "./protocol.ts";
 
 export const HEARD_MS = 2_000; // a holder that was heard so lately is there, and is not probed
@@ -42,11 +48,16 @@ export const PENDING_MS = 5_000; // so long a directory has to answer
 
 export type Seat = Pick<JoinMessage, "sessionCode" | "isInitiator">;
 
-/** `token`: 128 random bits as text, by which a seat that is taken now is proved later. `refusal` null: a yes. */
+/** What a directory says to a join: yes, no and why, or the way to the node that has its session. */
+export type Answer = null | ErrorName | Opposite;
+
+/** `token`: 128 random bits as text, by which a seat that is taken now is proved later. */
 export type Event =
-  | { readonly type: "connect" | "heard" | "leave" | "gone"; readonly peer: Peer }
+  | { readonly type: "connect" | "heard" | "leave" | "gone" | "probe"; readonly peer: Peer }
   | { readonly type: "join"; readonly peer: Peer; readonly join: JoinMessage; readonly token: string }
-  | { readonly type: "answer"; readonly peer: Peer; readonly join: JoinMessage; readonly refusal: ErrorName | null }
+  | { readonly type: "answer"; readonly peer: Peer; readonly join: JoinMessage; readonly answer: Answer }
+  | { readonly type: "met"; readonly peer: Peer; readonly isMet: boolean }
+  | { readonly type: "lost"; readonly sessionCode: string }
   | { readonly type: "tick" }
   | { readonly type: "drain" }
   | { readonly type: "gather" };
@@ -56,7 +67,8 @@ export interface Effects {
   seat: { peer: Peer; session: Session };
   unseat: { peer: Peer; session: Session };
   ready: { session: Session; waitedMs: number | null }; // since the first join, where it is the first time
-  left: { peer: Peer };
+  left: { peer: Opposite };
+  heard: { peer: Opposite };
   probe: { peer: Peer };
   refuse: { peer: Peer; name: ErrorName; retryMs: number | null }; // to wait before another try, where known here
   ask: { peer: Peer; join: JoinMessage };
@@ -89,12 +101,15 @@ type Turn = { readonly state: State; readonly now: number; readonly effects: Eff
 export function step(state: State, event: Event, now: number): Effect[] {
   const turn: Turn = { state, now, effects: [] };
   if (event.type === "join") join(turn, event.peer, event.join, event.token);
-  else if (event.type === "answer") answer(turn, event.peer, event.join, event.refusal);
+  else if (event.type === "answer") answer(turn, event.peer, event.join, event.answer);
+  else if (event.type === "met") meet(turn, event.peer, event.isMet);
+  else if (event.type === "lost") lose(turn, event.sessionCode);
+  else if (event.type === "probe") ask(turn, event.peer);
   else if (event.type === "tick") tick(turn);
   else if (event.type === "drain") sendAway(turn, true);
   else if (event.type === "gather") sendAway(turn, false);
   else if (event.type === "connect") state.peers.add(enter(turn, event.peer, "new"));
-  else if (event.type === "heard") settle(turn, event.peer);
+  else if (event.type === "heard") hear(turn, event.peer);
   else leave(turn, event.peer);
   if (event.type === "gone") state.peers.delete(event.peer);
   return turn.effects;
@@ -168,12 +183,20 @@ function seat(turn: Turn, peer: Peer, { sessionCode, isInitiator }: Seat): void 
 /** Lets `peer` wait until the holder of its seat has been asked, which is done once for all who wait. */
 function probe(turn: Turn, holder: Peer, peer: Peer, join: JoinMessage) {
   enter(turn, peer, "probing").asked = join;
-  if (holder.newcomers === null) {
-    holder.newcomers = [];
-    holder.since = turn.now;
-    turn.effects.push({ do: "probe", peer: holder });
-  }
-  holder.newcomers.push(peer);
+  ask(turn, holder);
+  holder.newcomers?.push(peer);
+}
+
+function ask(turn: Turn, holder: Peer) {
+  if (holder.newcomers !== null) return;
+  holder.newcomers = [];
+  holder.since = turn.now;
+  turn.effects.push({ do: "probe", peer: holder });
+}
+
+function hear(turn: Turn, holder: Peer) {
+  if (holder.home !== null) turn.effects.push({ do: "heard", peer: holder.home });
+  settle(turn, holder);
 }
 
 /** Ends the probe of a holder, however it went. Whoever still waits for its seat joins anew, and `admit` decides. */
@@ -190,21 +213,41 @@ function settle(turn: Turn, holder: Peer): void {
   }
 }
 
-function answer(turn: Turn, peer: Peer, join: JoinMessage, refusal: ErrorName | null): void {
-  if (peer.asked === join && peer.phase === "pending") {
-    enter(turn, peer, "new");
-    if (refusal === null) admit(turn, peer, join, true);
-    else refuse(turn, peer, refusal);
+function answer(turn: Turn, peer: Peer, join: JoinMessage, answer: Answer): void {
+  const isAsked = peer.asked === join && (peer.phase === "pending" || peer.phase === "away");
+  if (answer !== null && typeof answer !== "string") {
+    if (!isAsked) return void turn.effects.push({ do: "left", peer: answer });
+    enter(turn, peer, "away").asked = join;
+    peer.home = answer;
+    return;
   }
-  if (refusal === null && peer.phase !== "seated") turn.effects.push({ do: "give back", seat: join });
+  if (isAsked) {
+    enter(turn, peer, "new").home = null;
+    if (answer === null) admit(turn, peer, join, true);
+    else refuse(turn, peer, answer);
+  }
+  if (answer === null && peer.phase !== "seated") turn.effects.push({ do: "give back", seat: join });
+}
+
+/** The node that has the session of `peer` says whether somebody sits opposite. */
+function meet(turn: Turn, peer: Peer, isMet: boolean) {
+  peer.isMet = isMet;
+  if (turn.state.isDraining && !isMet) refuse(turn, peer, "restarting");
+}
+
+/** Another node may have this session by now: nobody here goes on with it. */
+function lose(turn: Turn, code: string) {
+  const session = turn.state.sessions.get(code);
+  if (session) expire(turn, session, "restarting");
 }
 
 /** Takes `peer` out, wherever it is. */
 function leave(turn: Turn, peer: Peer): void {
-  const { asked, phase } = peer;
+  const { asked, phase, home } = peer;
   const other = opposite(peer);
   if (phase === "pending" && asked) turn.effects.push({ do: "withdraw", peer, join: asked });
-  if (phase === "probing") peer.account.failures.take(turn.now);
+  if (phase !== "gone" && home !== null) turn.effects.push({ do: "left", peer: home });
+  if (phase === "probing" || phase === "pending") peer.account.failures.take(turn.now);
   enter(turn, peer, "gone");
   unseat(turn, peer, "left");
   if (other) turn.effects.push({ do: "left", peer: other });
@@ -235,11 +278,11 @@ function evict(turn: Turn, holder: Peer, newcomers: readonly Peer[]) {
   refuse(turn, holder, "replaced", 0); // it may come back at once: nobody has proved to be it
 }
 
-function expire(turn: Turn, { initiator, joiner }: Session): void {
+function expire(turn: Turn, { initiator, joiner }: Session, name: ErrorName = "session-expired"): void {
   const peers = [initiator, joiner].filter((peer) => peer !== null);
-  for (const peer of peers) unseat(turn, enter(turn, peer, "gone"), "expired");
+  for (const peer of peers) unseat(turn, enter(turn, peer, "gone"), name === "session-expired" ? "expired" : "left");
   for (const peer of peers) settle(turn, peer);
-  for (const peer of peers) refuse(turn, peer, "session-expired");
+  for (const peer of peers) refuse(turn, peer, name);
 }
 
 /** Sends who sits alone to come back, or meet elsewhere; at the end all but pairs, and from now on nobody is seated. */
@@ -247,7 +290,7 @@ function sendAway(turn: Turn, isEnd: boolean): void {
   const { state } = turn;
   state.isDraining ||= isEnd;
   for (const peer of state.peers)
-    if (opposite(peer) === null && (isEnd || peer.session)) refuse(turn, peer, "restarting");
+    if (opposite(peer) === null && !peer.isMet && (isEnd || peer.session)) refuse(turn, peer, "restarting");
 }
 
 function enter({ now }: Turn, peer: Peer, phase: Peer["phase"]): Peer {

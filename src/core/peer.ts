@@ -6,13 +6,16 @@ import type { ServerWebSocket } from "bun";
 import { type Account, Bucket } from "./limits.ts";
 import { type ErrorName, type JoinMessage, PEER_LEFT, PROBE } from "./protocol.ts";
 
-export type Socket = ServerWebSocket<Peer>;
+type Used = "data" | "readyState" | "sendText" | "publishText" | "subscribe" | "unsubscribe" | "getBufferedAmount";
+/** What is used of a socket: where there are several relays, it may be one of another node. */
+export type Socket = Pick<ServerWebSocket<Peer>, Used | "ping" | "close" | "terminate">;
 
-/** Whoever sits opposite: a socket here, or, where there are several relays, a peer of another one. */
+/** Whoever sits opposite: a socket here, or, where there are several relays, a peer of another one, or that relay. */
 export interface Opposite {
   /** Passes on what `from` said. Returns false where it could not be, or where more than `mostBytes` now wait here. */
   text(text: string, from: Socket, mostBytes: number): boolean;
   probe(): void; // asks whether it is there
+  heard(): void; // tells it that it was heard
   left(): void; // tells it that the other seat fell free
 }
 
@@ -35,11 +38,14 @@ export class Session {
 
 export class Peer implements Opposite {
   socket: Socket | null = null; // null from its close on
+  readonly isHere: boolean = true; // its socket is one of this process, and not of another node
   readonly account: Account; // of its address
   readonly tokens: Bucket; // for messages
 
   // Admission's; see admission.ts.
-  phase: "new" | "pending" | "probing" | "seated" | "gone" = "new";
+  phase: "new" | "pending" | "away" | "probing" | "seated" | "gone" = "new";
+  home: Opposite | null = null; // the way to its session, where another node has that
+  isMet = false; // and somebody sits opposite there
   since = 0; // when its present wait began
   heardAt = 0;
   session: Session | null = null;
@@ -65,8 +71,16 @@ export class Peer implements Opposite {
   }
 
   text(text: string, from: Socket, mostBytes: number): boolean {
-    const sent = from.publishText(this.session?.code ?? "", text);
-    // -1: it had to be queued. 0: it was not, though a peer is there; a gap is worse than an end.
+    return this.#isTaken(from.publishText(this.session?.code ?? "", text), mostBytes);
+  }
+
+  /** The same with what was said at another node. */
+  passed(text: string, mostBytes: number): boolean {
+    return this.#isTaken(this.socket?.sendText(text) ?? 1, mostBytes);
+  }
+
+  /** -1: it had to be queued. 0: it was not, though a peer is there; a gap is worse than an end. */
+  #isTaken(sent: number, mostBytes: number): boolean {
     return sent > 0 || (sent < 0 && (this.socket?.getBufferedAmount() ?? 0) <= mostBytes);
   }
 
@@ -79,6 +93,8 @@ export class Peer implements Opposite {
     if (this.answers) this.socket?.sendText(PROBE);
     else this.ping();
   }
+
+  heard(): void {}
 
   left(): void {
     this.socket?.sendText(PEER_LEFT);

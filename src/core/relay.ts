@@ -3,7 +3,7 @@
  * from peer to peer: parse, check, publish. What is decided is decided elsewhere, by functions that return a value; this
  * file speaks and closes, in the order given: state first, close last. It keeps nothing of a peer beside its `Peer`.
  */
-import { type Effect, type Effects, type Event, opposite, type Seat, State, step } from "./admission.ts";
+import { type Answer, type Effect, type Effects, type Event, opposite, type Seat, State, step } from "./admission.ts";
 import { type Clock, judge, TURN_MS } from "./clock.ts";
 import type { Events, Status, Warning } from "./events.ts";
 import { AddressTable, type Limits } from "./limits.ts";
@@ -22,11 +22,12 @@ const LONGEST_PONG = 100; // an answer to a probe is free, and needs 15 characte
 export type Listener = Limits & { readonly host: string; readonly port: number; readonly reusePort: boolean };
 export type Relay = ReturnType<typeof startRelay>;
 
-/** Who sits where, known to several relays. It answers `ask` by `answer`, if at all, in its own time. */
+/** Which node has which session, known to several relays. It answers `ask` in a later turn, if at all. */
 export interface Directory {
-  ask(join: wire.JoinMessage, answer: (refusal: wire.ErrorName | null) => void): void;
+  ask(join: wire.JoinMessage, peer: Peer, answer: (answer: Answer) => void): void;
   withdraw(join: wire.JoinMessage): void; // nobody waits for the answer to a join any more
   giveBack(seat: Seat): void; // a yes to a join came too late, or the seat is free again
+  watch(): void; // before anything is done that a peer asks for: what this node may no longer have is given up first
 }
 
 /** What a relay is given of the world around it. */
@@ -98,11 +99,9 @@ export function startRelay(config: Listener, dependencies: Dependencies) {
       ping: ({ data: peer }) => control(peer, false),
       pong: ({ data: peer }) => control(peer, peer.pongsDue > 0),
       close({ data: peer }, code) {
-        peer.socket = null;
         events.closed(peer.closedFor, code);
         peer.account.connections--;
-        apply({ type: "gone", peer });
-        if (state.peers.size === 0) emptied();
+        part(peer);
       },
       error(error, ws) {
         failed(error);
@@ -119,6 +118,7 @@ export function startRelay(config: Listener, dependencies: Dependencies) {
   function take(ws: Socket, data: string | Buffer) {
     const { data: peer } = ws;
     const now = clock.now();
+    directory?.watch();
     const text = typeof data === "string" ? data : ""; // a binary frame is as bad as an empty one
     const bytes = Buffer.byteLength(data);
     const message = wire.parse(text);
@@ -180,8 +180,9 @@ export function startRelay(config: Listener, dependencies: Dependencies) {
 
   function relay(ws: Socket, { type, sessionCode, pairing }: wire.RelayedMessage, text: string, bytes: number) {
     const { data: peer } = ws;
-    const { session } = peer;
+    const { session, home } = peer;
     const other = opposite(peer);
+    if (home !== null) return void home.text(text, ws, config.maxBufferedBytes);
     if (session === null) return refuse(peer, "not-joined");
     if (sessionCode !== session.code) return refuse(peer, "wrong-session");
     if (other === null) return refuse(peer, "no-peer");
@@ -208,9 +209,10 @@ export function startRelay(config: Listener, dependencies: Dependencies) {
       sayReady(session.joiner);
     },
     left: ({ peer }) => peer.left(),
+    heard: ({ peer }) => peer.heard(),
     probe: ({ peer }) => peer.probe(),
     refuse: ({ peer, name, retryMs }) => refuse(peer, name, retryMs),
-    ask: ({ peer, join }) => directory?.ask(join, (refusal) => apply({ type: "answer", peer, join, refusal })),
+    ask: ({ peer, join }) => directory?.ask(join, peer, (answer) => apply({ type: "answer", peer, join, answer })),
     withdraw: ({ join }) => directory?.withdraw(join),
     "give back": ({ seat }) => directory?.giveBack(seat),
     ended: ({ outcome }) => events.ended(outcome),
@@ -263,8 +265,8 @@ export function startRelay(config: Listener, dependencies: Dependencies) {
     let found = Math.abs(sockets - server.pendingWebSockets) + Math.abs(seatsHeld - seated);
     for (const { code, beganAt, initiator, joiner } of state.sessions.values()) {
       if (part !== null && Math.floor(beganAt) % CHECK_SWEEPS !== part) continue;
-      const held = Number(initiator !== null) + Number(joiner !== null);
-      if (held === 0 || held !== server.subscriberCount(code)) found++;
+      const held = [initiator, joiner].filter((peer) => peer !== null);
+      if (held.length === 0 || held.filter(({ isHere }) => isHere).length !== server.subscriberCount(code)) found++;
     }
     if (found > 0) warn("books-differ");
     events.differed(found);
@@ -272,13 +274,16 @@ export function startRelay(config: Listener, dependencies: Dependencies) {
     return found;
   }
 
-  /** What the relay holds at this moment: all 0 when the last peer has gone. */
+  /** What the relay holds at this moment: all 0 when the last peer has gone. Who is away is a socket and no more. */
   function gauges() {
     const { sessions, peers, seats: seatsHeld } = state;
-    const phases = { new: 0, pending: 0, probing: 0, seated: 0, gone: 0 };
-    for (const { phase } of peers) phases[phase]++;
-    const { new: joining, pending, probing, seated } = phases;
-    return { sockets: peers.size, notJoined: joining + pending, probing, seated, sessions: sessions.size, seatsHeld };
+    const is = { new: 0, pending: 0, away: 0, probing: 0, seated: 0, gone: 0, here: 0 };
+    for (const { phase, isHere } of peers) {
+      is[phase]++;
+      is.here += Number(isHere);
+    }
+    const { here: sockets, probing, seated } = is;
+    return { sockets, notJoined: is.new + is.pending, probing, seated, sessions: sessions.size, seatsHeld };
   }
 
   /** Lets pairs finish for as long as --drain says and sends everyone else to come back. Resolves when all have gone. */
@@ -298,7 +303,25 @@ export function startRelay(config: Listener, dependencies: Dependencies) {
     await server.stop(true);
   }
 
+  /** A socket is gone. */
+  function part(peer: Peer): void {
+    peer.socket = null;
+    apply({ type: "gone", peer });
+    if (state.peers.size === 0) emptied();
+  }
+
+  /** Takes what a peer of another node says, or that it is gone (null), as if it came from a socket here. */
+  function guest(peer: Peer, text: string | null): void {
+    if (text === null) part(peer);
+    else if (peer.socket) take(peer.socket, text);
+  }
+
+  const pass = (peer: Peer, text: string) => peer.passed(text, config.maxBufferedBytes);
+  const publish = (sessionCode: string, text: string) => server.publish(sessionCode, text);
+  const now = () => clock.now();
+  const forNodes = { apply, refuse, guest, pass, publish, now, guestAccount: addresses.exempt };
   const gather = () => apply({ type: "gather" });
   const subscribers = (sessionCode: string) => server.subscriberCount(sessionCode);
-  return { address: server.url.origin, port, state, gauges, status, subscribers, sweep, check, gather, drain, stop };
+  const doings = { sweep, check, gather, drain, stop };
+  return { address: server.url.origin, port, state, gauges, status, subscribers, forNodes, ...doings };
 }

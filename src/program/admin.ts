@@ -6,13 +6,15 @@
 import type { Status } from "../core/events.ts";
 
 /** What /readyz says; only the first is a yes. */
-const READINESS = ["ok", "crowded", "degraded", "draining"] as const;
+const READINESS = ["ok", "crowded", "cut-off", "degraded", "draining"] as const;
 export type Readiness = (typeof READINESS)[number];
 
 export interface AdminSources {
   status(): Status;
   /** Whether the relay has more peers than it should be sent. */
   isCrowded(): boolean;
+  /** Whether an engine of --cluster can't be used, without which nobody new is taken. */
+  isCutOff(): boolean;
   /** Prometheus text. */
   metrics(): string;
 }
@@ -58,7 +60,9 @@ export function startAdmin(hostname: string, port: number, sources: AdminSources
 
 function readinessOf(sources: AdminSources): Readiness {
   const status = sources.status();
-  return status === "ok" && sources.isCrowded() ? "crowded" : status;
+  if (status !== "ok") return status;
+  if (sources.isCutOff()) return "cut-off";
+  return sources.isCrowded() ? "crowded" : "ok";
 }
 
 /** The same as a metric: 1 for what is so, 0 for the rest. */

@@ -18,7 +18,7 @@ const GENERAL = { "--help": "how it is called, and its options", "--version": "i
 
 const isSwitch = ({ kind }: Option) => kind === "switch";
 const isFile = ({ kind }: Option) => kind === "file" || kind === "secret-file";
-const REPEATED: readonly Option["kind"][] = ["cidrs", "origins", "list", "stun-urls", "turn-urls"];
+const REPEATED: readonly Option["kind"][] = ["cidrs", "origins", "list", "stun-urls", "turn-urls", "engines"];
 const isRepeated = ({ kind }: Option) => REPEATED.includes(kind);
 const choicesOf = (option: Option) => (option.kind === "choice" ? option.choices : []);
 const flagsOf = ({ options }: Command) => Object.values(options).map(({ flag }) => flag);

@@ -4,6 +4,7 @@
  */
 
 import { GRACE_MS } from "../core/clock.ts";
+import { CLUSTER_OPTIONS } from "./cluster-options.ts";
 import type { Environment } from "./environment.ts";
 import {
   ConfigError,
@@ -272,6 +273,7 @@ export const OPTIONS = {
     max: "168h",
     what: "how long a new path through TURN can be begun with what a peer was told",
   },
+  ...CLUSTER_OPTIONS,
 } as const satisfies OptionTable;
 
 /** What the relay takes with nobody there is 40 to 60 MB; a mark below that would keep everybody out. */
@@ -309,6 +311,10 @@ export function readConfig(args: readonly string[], env: Environment, openFiles 
   if (config.turnUrls.length > 0 !== (config.turnSecretFile !== null))
     throw new ConfigError(
       `${nameOf("--turn-url")} and ${nameOf("--turn-secret-file")} are given together or not at all`,
+    );
+  if (config.cluster.length > 0 !== (config.clusterSecretFile !== null))
+    throw new ConfigError(
+      `${nameOf("--cluster")} and ${nameOf("--cluster-secret-file")} are given together or not at all`,
     );
   if (config.maxMemoryBytes > 0 && config.maxMemoryBytes < LEAST_MEMORY_BYTES)
     throw new ConfigError(

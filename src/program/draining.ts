@@ -13,6 +13,8 @@ export interface Ending {
   readonly notifier: Notifier;
   readonly relay: Pick<Relay, "drain">;
   readonly admin: Pick<Admin, "stop"> | null;
+  /** Is let go when nobody is left. */
+  readonly cluster?: { end(): void } | null;
   readonly drainMs: number;
   /** Ends the process. */
   exit(code: number): void;
@@ -24,7 +26,7 @@ export interface Draining {
   endAtOnce(): void;
 }
 
-export function newDraining({ log, notifier, relay, admin, drainMs, exit }: Ending): Draining {
+export function newDraining({ log, notifier, relay, admin, cluster, drainMs, exit }: Ending): Draining {
   let isDraining = false;
   function end(how: string, exitCode: number): void {
     log.say("stop", how, {}, { "exit-code": exitCode });
@@ -39,6 +41,7 @@ export function newDraining({ log, notifier, relay, admin, drainMs, exit }: Endi
       log.say("drain", `draining for up to ${seconds} s; a second signal stops at once`, {}, { seconds });
       relay
         .drain()
+        .then(() => cluster?.end())
         .then(() => admin?.stop())
         .then(
           () => end("stopped", exitCode),

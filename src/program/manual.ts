@@ -41,7 +41,7 @@ const VALUES: Readonly<Record<Option["kind"], string>> = {
     endpoint: "HOST:PORT",
     cidrs: "ADDRESS",
   },
-  ...{ "stun-urls": "URL", "turn-urls": "URL" },
+  ...{ "stun-urls": "URL", "turn-urls": "URL", engines: "URL" },
   ...{ origins: "ORIGIN", count: "NUMBER", ms: "TIME", bytes: "SIZE", switch: "", choice: "" },
 };
 

@@ -234,7 +234,14 @@ function single(name: string, type: string, help: string, value: number | null):
   return value === null ? "" : family(name, type, help, null, [["", value]]);
 }
 
-function family(name: string, type: string, help: string, label: string | null, rows: [string, number][]): string {
-  const lines = rows.map(([value, count]) => `${name}${label === null ? "" : `{${label}="${value}"}`} ${count}\n`);
+/** A metric with its rows, as Prometheus text; `label` null or empty: one row without. */
+export function family(
+  name: string,
+  type: string,
+  help: string,
+  label: string | null,
+  rows: [string, number][],
+): string {
+  const lines = rows.map(([value, count]) => `${name}${!label ? "" : `{${label}="${value}"}`} ${count}\n`);
   return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join("")}`;
 }

@@ -4,7 +4,9 @@
  * no file.
  */
 import { parseArgs } from "node:util";
+import type { EngineUrl } from "../cluster/cluster.ts";
 import { type Cidr, parseAddress } from "../core/addresses.ts";
+import { readEngine } from "./engines.ts";
 import { type Environment, environmentName, nearest, sortEnvironment } from "./environment.ts";
 import { ConfigError, Unfit } from "./failure.ts";
 import { type IceUrl, readIceUrl } from "./ice-urls.ts";
@@ -27,6 +29,7 @@ const KINDS = {
   "stun-urls": "",
   "turn-urls": "",
   list: "a text, or none",
+  engines: "redis://HOST:PORT, rediss://HOST:PORT or unix:///PATH without a password, or none",
   count: { "": 1 },
   ms: { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 },
   bytes: { B: 1, KiB: 1_024, MiB: 1_048_576 },
@@ -72,6 +75,7 @@ interface Values {
   "stun-urls": readonly IceUrl[];
   "turn-urls": readonly IceUrl[];
   list: readonly string[];
+  engines: readonly EngineUrl[];
   count: number;
   ms: number;
   bytes: number;
@@ -186,7 +190,7 @@ export function splitFlags(table: OptionTable, args: readonly string[]): { own: 
 /** What stands between the values of an option that may be repeated; null for one that may not. */
 function separator({ kind }: Option): string | null {
   if (kind === "list") return "\n"; // a text may hold commas
-  return ["cidrs", "origins", "stun-urls", "turn-urls"].includes(kind) ? "," : null;
+  return ["cidrs", "origins", "stun-urls", "turn-urls", "engines"].includes(kind) ? "," : null;
 }
 
 export function isNumber(option: Option): option is NumberOption {
@@ -238,6 +242,10 @@ function readOther(name: string, text: string, { kind }: OtherOption): unknown {
       return text === "none" ? [] : readItems(name, text, (item) => readIceUrl(item, "stun"));
     case "turn-urls":
       return text === "none" ? [] : readItems(name, text, (item) => readIceUrl(item, "turn"));
+    case "engines": {
+      const engines = text === "none" ? [] : itemsOf(text).map(readEngine);
+      return engines.includes(null) ? undefined : engines;
+    }
     case "list":
       return text === "none" ? [] : text.split("\n");
   }

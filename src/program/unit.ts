@@ -45,7 +45,8 @@ function unit(
   const needed = Object.entries(filesIn(given));
   const binary = INSTALLED.find((installed) => installed === path) ?? INSTALLED[1];
   const isPrivileged = [port, admin?.port ?? 0].some((used) => used > 0 && used < FIRST_FREE_PORT);
-  const isLocal = isLoopback(host) && (admin === null || isLoopback(admin.host));
+  const isNear = config.cluster.every(({ path, host }) => path !== null || isLoopback(host)); // its engines
+  const isLocal = isLoopback(host) && (admin === null || isLoopback(admin.host)) && isNear;
   return [
     `# /etc/systemd/system/${file}, as \`whisper-signaling print ${file.includes("@") ? "systemd@" : "systemd"}\` writes it for these options:`,
     "# print it again when they change. It is written for systemd 247 and later.",

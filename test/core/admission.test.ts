@@ -1,6 +1,6 @@
 /** The reducer alone, row by row of its table. What it does in every order is in interleavings.test.ts. */
 import { describe, expect, test } from "bun:test";
-import { HEARD_MS, opposite, outcomeOf, PENDING_MS, PROBE_MS } from "../../src/core/admission.ts";
+import { type Answer, HEARD_MS, opposite, outcomeOf, PENDING_MS, PROBE_MS } from "../../src/core/admission.ts";
 import { Account } from "../../src/core/limits.ts";
 import type { Session } from "../../src/core/peer.ts";
 import { readConfig } from "../../src/program/config.ts";
@@ -265,7 +265,7 @@ describe("with a directory", () => {
     const alice = story.comes("alice");
     expect(story.joins(alice, true)).toEqual(["ask alice"]);
     const join = story.asked[0]?.join ?? expect.unreachable();
-    const answer = (refusal: "session-full" | null) => story.do({ type: "answer", peer: alice, join, refusal });
+    const answer = (answer: Answer) => story.do({ type: "answer", peer: alice, join, answer });
     return { story, alice, answer };
   }
 
@@ -292,6 +292,42 @@ describe("with a directory", () => {
       expect(story.state.seats).toBe(0);
     },
   );
+
+  test("a session of another node: who asked is away until that node says no, or it goes, and that node hears of both", () => {
+    const { story, alice, answer } = asking();
+    const node = new Named("node", alice.account);
+    expect(answer(node)).toEqual([]);
+    expect(story.after(10 * PENDING_MS)).toEqual([]);
+    expect(story.joins(alice, true)).toEqual(["refuse alice already-joined"]);
+    expect(story.do({ type: "heard", peer: alice })).toEqual(["heard node"]);
+    expect(story.do({ type: "probe", peer: alice })).toEqual(["probe alice"]);
+    expect(story.do({ type: "probe", peer: alice })).toEqual([]);
+    expect(story.after(PROBE_MS)).toEqual([]); // that node decides
+    expect(story.do({ type: "leave", peer: alice })).toEqual(["left node"]);
+    expect(story.do({ type: "gone", peer: alice })).toEqual([]);
+    const other = asking();
+    other.answer(node);
+    expect(other.answer("session-full")).toEqual(["refuse alice session-full"]);
+    expect(other.answer(node)).toEqual(["left node"]); // too late
+    expect(other.story.do({ type: "gone", peer: other.alice })).toEqual([]);
+  });
+
+  test("who is away stays in a drain while somebody sits opposite there", () => {
+    const { story, alice, answer } = asking();
+    answer(new Named("node", alice.account));
+    story.do({ type: "met", peer: alice, isMet: true });
+    expect(story.do({ type: "drain" })).toEqual([]);
+    expect(story.do({ type: "met", peer: alice, isMet: false })).toEqual(["refuse alice restarting"]);
+  });
+
+  test("a session that this node may no longer have ends for all who are in it", () => {
+    const { story, answer } = asking();
+    answer(null);
+    expect(story.do({ type: "lost", sessionCode: CODE })).toEqual([
+      ...["unseat alice", "give back", "ended lonely", "refuse alice restarting"],
+    ]);
+    expect(story.do({ type: "lost", sessionCode: CODE })).toEqual([]);
+  });
 
   test("a seat that is held here is decided here, and one that falls free is asked for", () => {
     const { story, alice, answer } = asking();

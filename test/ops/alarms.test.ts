@@ -26,6 +26,7 @@ describe("the alarms", () => {
   test("and the dashboard ask only for metrics that there are", () => {
     const families = new Set(read("test/fixtures/metrics.txt").match(/^(whisper|process)_\w+/gm));
     families.add("whisper_readiness");
+    for (const [name] of read("src/cluster/cluster.ts").matchAll(/whisper_cluster_\w+/g)) families.add(name);
     const asked = `${read("deploy/alerts.yml")}${read("deploy/grafana.json")}`.match(/\b(whisper|process)_[a-z_]+/g);
     expect([...new Set(asked)].filter((name) => !families.has(name))).toEqual([]);
   });

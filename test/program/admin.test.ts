@@ -166,7 +166,7 @@ describe("the listener, in this process", () => {
   test("is not ready while the relay finds a difference in its own books, crowded or not", async () => {
     const { relay, url } = startHandRelay();
     let isCrowded = false;
-    const sources = { status: relay.status, isCrowded: () => isCrowded, metrics: () => "" };
+    const sources = { status: relay.status, isCrowded: () => isCrowded, isCutOff: () => false, metrics: () => "" };
     const admin = startAdmin("127.0.0.1", 0, sources);
     const readyz = async () => (await fetch(`${admin.address}/readyz`)).text();
     const { alice, bob } = await newPair(url);
@@ -187,7 +187,7 @@ describe("the listener, in this process", () => {
     const metrics = () => {
       throw new Error("a secret");
     };
-    const sources = { status: () => "ok" as const, isCrowded: () => false, metrics };
+    const sources = { status: () => "ok" as const, isCrowded: () => false, isCutOff: () => false, metrics };
     const admin = startAdmin("127.0.0.1", 0, sources);
     const get = async (path: string) => {
       const answer = await fetch(`${admin.address}${path}`);

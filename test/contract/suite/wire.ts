@@ -127,12 +127,12 @@ export function wire(start: Start): void {
           sent[0]?.push(alice.send({ type: "ice-candidate", sessionCode: code, candidate: { n } }));
           sent[1]?.push(bob.send({ type: "ice-candidate", sessionCode: code, candidate: { n } }));
         }
-        await Promise.all([alice.drain(), bob.drain()]).then(async ([toAlice, toBob]) => {
-          toAlice.push(...(await alice.drain()));
-          toBob.push(...(await bob.drain()));
-          expect(toBob).toEqual(sent[0] ?? []);
-          expect(toAlice).toEqual(sent[1] ?? []);
-        });
+        for (const [peer, expected = []] of [[bob, sent[0]] as const, [alice, sent[1]] as const]) {
+          const heard: string[] = [];
+          while (heard.length < expected.length) heard.push(await peer.next());
+          expect(heard).toEqual(expected);
+        }
+        expect([await alice.drain(), await bob.drain()]).toEqual([[], []]);
         await leave(alice, bob);
       });
 
@@ -163,7 +163,7 @@ export function wire(start: Start): void {
         const join = frame(OP.text, JSON.stringify({ type: "join", sessionCode: code, isInitiator: true }));
         raw.write(frame(OP.text, '{"type":"leave"}'), join);
         expect(await raw.text()).toBe("close 1000");
-        expect(await bob.drain()).toEqual(['{"type":"peer-left"}']);
+        expect([await bob.next(), ...(await bob.drain())]).toEqual(['{"type":"peer-left"}']);
         await leave(bob);
       });
 
@@ -249,7 +249,7 @@ export function wire(start: Start): void {
           alice.send(offerOf(code, MAX_MESSAGE_BYTES + 1, filler));
           await alice.expectError("too-large");
           expect(await alice.closed).toEqual({ code: 1009, reason: "too-large" });
-          expect(await bob.drain()).toEqual(['{"type":"peer-left"}']);
+          expect([await bob.next(), ...(await bob.drain())]).toEqual(['{"type":"peer-left"}']);
           await leave(bob);
         });
       });

@@ -124,7 +124,7 @@ export class World {
       if (!question) return ["no such question"];
       this.questions = this.questions.filter((other) => other !== question);
       if (isYes) this.granted.push(seatOf(question.join));
-      this.#step({ type: "answer", ...question, refusal: isYes ? null : "session-full" }, wrong);
+      this.#step({ type: "answer", ...question, answer: isYes ? null : "session-full" }, wrong);
     } else if (move.do === "connect") {
       const peer = new Peer(TABLE.exempt);
       this.sockets[move.socket] = peer;

@@ -1,0 +1,51 @@
+/** One direction of a link, and what may have to be sent again. */
+import { expect, test } from "bun:test";
+import { Link } from "../../src/cluster/links.ts";
+import { DEAD_MS, FRESH_MS } from "../../src/cluster/times.ts";
+
+const newLink = () => new Link("link", "AAAAAAAA", "node", false, 0, 0);
+
+test("packets are numbered from 1, and are delivered once and in order", () => {
+  const [here, there] = [newLink(), newLink()];
+  const [first, second, third] = ["one", "two", "three"].map((text) => here.send("text", text, 0, 0).packet);
+  if (!first || !second || !third) throw expect.unreachable();
+  expect([first.seq, second.seq, third.seq]).toEqual([1, 2, 3]);
+  const received = [first, first, third, second, third].map((packet) => there.receive(packet, 1, 1));
+  expect(received).toEqual(["deliver", "drop", "ask", "deliver", "deliver"]);
+  expect(there.got).toBe(3);
+});
+
+test("what is missing is sent again for as long as it is fresh, and not to be had after that", () => {
+  const link = newLink();
+  const sent = [link.send("text", "one", 0, 0), link.send("text", "two", 10, 10)];
+  for (const one of sent) one.isTaken = true;
+  expect(link.missing(0, FRESH_MS)?.map(({ packet }) => packet.text)).toEqual(["one", "two"]);
+  expect(link.missing(1, FRESH_MS)?.map(({ packet }) => packet.text)).toEqual(["two"]);
+  expect(link.missing(2, FRESH_MS)).toEqual([]);
+  expect(link.missing(0, FRESH_MS + 5)).toBeNull();
+  expect(link.missing(1, FRESH_MS + 5)?.length).toBe(1);
+});
+
+test("what is older than it may be is not delivered, whatever came before", () => {
+  const packet = newLink().send("text", "late", 0, 1_000).packet;
+  expect(newLink().receive(packet, 0, 1_000 + FRESH_MS)).toBe("deliver");
+  expect(newLink().receive(packet, 0, 1_001 + FRESH_MS)).toBe("cut");
+});
+
+test("a hole that stays, a packet that nobody takes, and a node that says nothing each break it", () => {
+  const hole = newLink();
+  const far = newLink();
+  far.send("text", "one", 0, 0);
+  hole.receive(far.send("text", "two", 0, 0).packet, 0, 0);
+  expect([hole.isBroken(FRESH_MS, FRESH_MS), hole.isBroken(FRESH_MS + 1, FRESH_MS)]).toEqual([false, true]);
+  expect([far.isBroken(FRESH_MS, FRESH_MS), far.isBroken(FRESH_MS + 1, FRESH_MS)]).toEqual([false, true]);
+  expect([newLink().isBroken(DEAD_MS, 0), newLink().isBroken(DEAD_MS + 1, 0)]).toEqual([false, true]);
+});
+
+test("its last packet ends it", () => {
+  const link = newLink();
+  link.send("text", "", 5, 5);
+  expect(link.endedAt).toBeNull();
+  link.send("left", "", 6, 6);
+  expect(link.endedAt).toBe(6);
+});
