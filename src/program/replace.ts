@@ -12,6 +12,7 @@ import {
   realpathSync,
   renameSync,
   type Stats,
+  statSync,
   unlinkSync,
 } from "node:fs";
 import { dirname } from "node:path";
@@ -27,9 +28,10 @@ const MODE_BITS = 0o7777;
  * @throws ConfigError where the path names what is no file, WriteError where it can't be written; the old content stands
  */
 export function replaceFile(named: string, text: string): void {
-  const path = attempt(() => realpathSync(named)) ?? named;
-  const before = attempt(() => lstatSync(path));
+  // Asked of what the name leads to: the path of a link to a pipe (/dev/stdout) is none.
+  const before = attempt(() => statSync(named)) ?? attempt(() => lstatSync(named));
   if (before && !before.isFile()) throw new ConfigError(`--output ${JSON.stringify(named)} is not a file`);
+  const path = attempt(() => realpathSync(named)) ?? named;
   const beside = `${path}.${crypto.getRandomValues(new Uint8Array(6)).toHex()}.new`;
   try {
     writeNew(beside, text, before);
@@ -37,9 +39,15 @@ export function replaceFile(named: string, text: string): void {
     sync(dirname(path)); // the new name, too
   } catch (failure) {
     attempt(() => unlinkSync(beside));
-    const why = failure instanceof WriteError ? failure.message.replace("can't print: ", "") : whyNot(failure);
+    const why = failure instanceof WriteError ? failure.message.replace("can't print: ", "") : whyNotBeside(failure);
     throw new WriteError(`--output ${JSON.stringify(named)} can't be written: ${why}`);
   }
+}
+
+/** What is not there can only be the folder, for the file itself is new. */
+function whyNotBeside(failure: unknown): string {
+  const isMissing = failure instanceof Error && "code" in failure && failure.code === "ENOENT";
+  return isMissing ? "there is no such folder" : whyNot(failure);
 }
 
 function writeNew(path: string, text: string, like: Stats | null): void {

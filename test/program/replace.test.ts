@@ -45,13 +45,26 @@ test("a print that fails leaves what was there, and nothing beside it", async ()
   expect([readFileSync(path, "utf8"), readdirSync(folder.path)]).toEqual(["old\n", ["relay.conf"]]);
 });
 
+test("a pipe under a name such as /dev/stdout is refused, and no file of a strange name is made", async () => {
+  await using folder = await newFolder();
+  const script = 'set -o pipefail; cd "$1" && shift && "$@" | cat';
+  for (const pipe of ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"]) {
+    const words = command("binary", "print", "systemd", "--output", pipe);
+    expect(await run(["bash", "-c", script, "bash", folder.path, ...words])).toEqual({
+      ...{ exitCode: 2, stdout: "" },
+      stderr: `whisper-signaling: --output "${pipe}" is not a file\n`,
+    });
+  }
+  expect(readdirSync(folder.path)).toEqual([]);
+});
+
 test("a folder, a device, and a folder that is not there are refused in one line", async () => {
   await using folder = await newFolder();
   const missing = folder.file("no/relay.conf");
   for (const [path, exitCode, why] of [
     [folder.path, 2, "is not a file"],
     ["/dev/null", 2, "is not a file"],
-    [missing, 1, "can't be written: there is no such file"],
+    [missing, 1, "can't be written: there is no such folder"],
   ] as const)
     expect(await print("--output", path)).toEqual({
       ...{ exitCode, stdout: "" },
