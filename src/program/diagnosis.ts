@@ -52,8 +52,12 @@ const UNTRUSTED: Readonly<Record<string, string>> = {
     "its certificate is for other names than HOST: connect by one of its names, or get one for this",
   CERT_REVOKED: "its certificate was revoked: get a new one",
 };
+/** A connection that ends without an error. */
+const CUT = "it was cut";
 const UNKNOWN =
   "its certificate is of an authority that is unknown here: have it send the whole chain (certbot's fullchain.pem), or name the authority's PEM file in NODE_EXTRA_CA_CERTS";
+/** It hung up, or said nothing: with what a handshake ends that the other side does not take part in. */
+const UNANSWERED: readonly string[] = ["ECONNRESET", "EPIPE", "ETIMEDOUT", CUT];
 const NOT_TLS = "ERR_SSL_WRONG_VERSION_NUMBER";
 
 const wrong = (why: string): Diagnosis => ({ is: "wrong", why });
@@ -71,6 +75,8 @@ export async function diagnose(url: string, hello: Hello): Promise<Diagnosis> {
     const failure = await handshake(place, !hello.isOwn);
     if (failure === NOT_TLS)
       return wrong(filled("HOST port PORT speaks no TLS: ask ws:// there, or start the relay with --tls-cert", place));
+    if (failure !== null && UNANSWERED.includes(failure))
+      return wrong("it takes the connection and does not answer a TLS handshake: see what listens there");
     if (failure !== null)
       return wrong(
         filled((UNTRUSTED[failure] ?? `the TLS handshake fails: ${failure}`).replace("UNKNOWN", UNKNOWN), place),
@@ -96,7 +102,7 @@ function failureOf(open: () => Socket, event: string): Promise<string | null> {
   socket.setTimeout(PATIENCE_MS);
   socket.once(event, () => resolve(null));
   socket.once("timeout", () => resolve("ETIMEDOUT"));
-  socket.once("close", () => resolve("it was cut"));
+  socket.once("close", () => resolve(CUT));
   socket.once("error", (failure) => resolve("code" in failure ? String(failure.code) : failure.message));
   return promise.finally(() => socket.destroy());
 }

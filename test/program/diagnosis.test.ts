@@ -41,9 +41,20 @@ describe("before anything is said", () => {
     const address = server.address();
     const port = typeof address === "object" ? address?.port : 0;
     expect(await reason(`ws://127.0.0.1:${port}`)).toContain("does not answer a request for a WebSocket");
-    expect(await reason(`wss://127.0.0.1:${port}`)).toContain("the TLS handshake fails");
+    expect(await reason(`wss://127.0.0.1:${port}`)).toContain("does not answer a TLS handshake: see what");
     server.close();
   });
+
+  test("it takes connections and never answers a TLS handshake", async () => {
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const address = server.address();
+    const port = typeof address === "object" ? address?.port : 0;
+    expect(await reason(`wss://127.0.0.1:${port}`)).toBe(
+      "it takes the connection and does not answer a TLS handshake: see what listens there",
+    );
+    server.close();
+  }, 30_000);
 });
 
 describe("of TLS", () => {
