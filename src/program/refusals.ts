@@ -88,9 +88,10 @@ export class Refusals implements Pick<Events, "upgraded" | "refused"> {
       spell.since++;
       return;
     }
-    const first = { name, beganAt: now, dueAt: now + MINUTE_MS, total: 1, since: 0 };
+    const first = { name, beganAt: now, dueAt: now + MINUTE_MS, total: 1, since: 1 };
     this.#spells.set(limit, first);
     this.#tell(limit, first, "begins to refuse");
+    first.since = 0;
   }
 
   #tell(limit: string, { name, beganAt, total, since }: Spell, what: string): void {

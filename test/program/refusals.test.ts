@@ -40,7 +40,7 @@ describe("a limit that refuses is told of", () => {
     for (let n = 0; n < 100; n++) refusals.upgraded("address");
     pass(59);
     expect(lines).toEqual([`${ADDRESS} begins to refuse; counted as upgrades address`]);
-    expect(facts).toEqual([{ limit: "upgrades address", refused: 0, "refused-in-all": 1, seconds: 0 }]);
+    expect(facts).toEqual([{ limit: "upgrades address", refused: 1, "refused-in-all": 1, seconds: 0 }]);
   });
 
   test("once a minute while it does, and once when a minute was without", () => {
@@ -57,7 +57,7 @@ describe("a limit that refuses is told of", () => {
       "refuses no more: it refused 8 in all",
     ]);
     expect(facts.map((fact) => [fact.refused, fact["refused-in-all"], fact.seconds])).toEqual([
-      [0, 1, 0],
+      [1, 1, 0], // so that the counts of all lines add up to the last one's sum
       [2, 3, 60],
       [5, 8, 120],
       [0, 8, 180],
