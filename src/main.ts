@@ -27,7 +27,7 @@ import { type Draining, newDraining } from "./program/draining.ts";
 import { describeFailure, EXIT, exitOfListen, whyNot, whyNotListen } from "./program/failure.ts";
 import { isExposed, localHosts } from "./program/hosts.ts";
 import { readLibrary } from "./program/library.ts";
-import { Log, NAME } from "./program/log.ts";
+import { Log, logFormat, NAME } from "./program/log.ts";
 import { LOOK_MS, MemoryWatch } from "./program/memory.ts";
 import { family, Metrics } from "./program/metrics.ts";
 import { ConfigError, type Endpoint, type NameOf, readOptions, splitFlags } from "./program/options.ts";
@@ -139,14 +139,14 @@ async function serve(args: readonly string[]): Promise<void> {
   const built = COMMIT === null ? version : `${version} (${COMMIT})`;
   log.say("start", `version ${built}, with`, config.log === "json" ? typed : { ...given, ...state });
   const fewFiles = openFiles && doubtAboutFiles(config, openFiles, memory.markBytes);
-  if (fewFiles) log.say("start", fewFiles);
+  if (fewFiles) log.say("notice", fewFiles);
   if (obstacle !== null) log.warn(`the sandbox is off: ${obstacle}`);
   if (untuned !== null) log.warn(`connections keep the kernel's own send buffers and times: ${untuned}`);
   if (notifier.obstacle !== null) log.warn(notifier.obstacle);
   if (config.admin && isExposed(config.admin.host)) log.warn(exposed(nameOf("--admin"), config.admin));
   for (const line of doubts) log.warn(line);
   certificates?.turn(Date.now());
-  if (turn?.notice) log.say("start", turn.notice);
+  if (turn?.notice) log.say("notice", turn.notice);
   if (admin) log.say("ready", `listening for the operator on ${admin.address}`, {}, { address: admin.address });
   log.say("ready", `listening on ${relay.address}`, {}, { address: relay.address });
   notifier.ready();
@@ -331,6 +331,7 @@ async function runCheck(words: readonly string[]): Promise<void> {
   const { waitMs, hasProbe, isTurn, isConfig } = readOptions(CHECK_OPTIONS, own, {});
   const hasUrl = rest[0] !== undefined && !rest[0].startsWith("-");
   const args = hasUrl ? rest.slice(1) : rest;
+  if (isConfig && hasUrl) throw new ConfigError(`check --config takes no URL, and not ${JSON.stringify(rest[0])}`);
   if (isConfig) return checkConfig(args);
   const config = readConfig(args, process.env);
   const scheme = config.tlsCert === null ? "ws" : "wss";
@@ -388,6 +389,6 @@ try {
   await main(process.argv.slice(2));
 } catch (failure) {
   if (!(failure instanceof ConfigError) && !(failure instanceof WriteError)) throw failure;
-  newLog("text").say("failure", failure.message);
+  newLog(logFormat(process.argv.slice(2), process.env)).say("failure", failure.message);
   process.exit(failure instanceof ConfigError ? EXIT.asked : EXIT.failed);
 }

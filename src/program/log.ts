@@ -4,14 +4,17 @@
  * be passed to it. It never waits: a line that can't be written at once is dropped, counted, and told of by the next.
  */
 
-import type { Field } from "./options.ts";
+import { type Config, OPTIONS } from "./config.ts";
+import { type Environment, environmentName } from "./environment.ts";
+import { type Field, readOptions, splitFlags } from "./options.ts";
 
 /** What this program is called, in its log, its help and its errors. */
 export const NAME = "whisper-signaling";
 
 /** What a line may be about, and how much it matters. */
-const LEVELS = {
+export const LEVELS = {
   start: "info",
+  notice: "info",
   ready: "info",
   gather: "info",
   drain: "info",
@@ -79,4 +82,15 @@ function asJson(event: Event, message: string, facts: Facts): string {
 function asText(event: Event, message: string, facts: Facts): string {
   const pairs = Object.entries(facts).map(([name, value]) => ` ${name}=${value}`);
   return `${NAME}: ${LEVELS[event] === "warning" ? "warning: " : ""}${message}${pairs.join("")}`;
+}
+
+/** @returns how to say what is wrong with options: as --log asks, where that much can be read */
+export function logFormat(args: readonly string[], env: Environment): Config["log"] {
+  const table = { log: OPTIONS.log };
+  const variable = environmentName(OPTIONS.log.flag);
+  try {
+    return readOptions(table, splitFlags(table, args).own, { [variable]: env[variable] }).log;
+  } catch {
+    return OPTIONS.log.default;
+  }
 }

@@ -1,9 +1,11 @@
 /** What the log says where addresses are not what they seem: each case once, on the binary, with what to set. */
 import { expect, test } from "bun:test";
+import { join } from "node:path";
 import { version } from "../../package.json" with { type: "json" };
 import { doubtAboutFiles, OPEN_FILES, readConfig } from "../../src/program/config.ts";
+import { LEVELS } from "../../src/program/log.ts";
 import { RawClient, UPGRADE } from "../support/peers/raw.ts";
-import { command, commitOf, spawnProgram, spawnRelay } from "../support/relays/relay.ts";
+import { command, commitOf, run, spawnProgram, spawnRelay } from "../support/relays/relay.ts";
 
 const PROXIED = "X-Forwarded-For: 203.0.113.9\r\n";
 
@@ -104,4 +106,31 @@ test("a line in JSON of the start has the options by their types, and what was b
     { event: "drain", seconds: 30, address: undefined },
     { event: "stop", seconds: undefined, address: undefined },
   ]);
+});
+
+test("what is told at the start beside its one line is a notice", async () => {
+  const limited = ["bash", "-c", 'ulimit -n 1024 && exec "$@"', "bash", ...command("binary", "--log=json")];
+  await using relay = await spawnProgram(limited);
+  const events = (await relay.stop()).stdout
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line).event);
+  expect(events).toEqual(["start", "notice", "ready", "drain", "stop"]);
+});
+
+test.each<[string[], Record<string, string>]>([
+  [["--log=json", "--port=x"], {}],
+  [["--port=x", "--log", "json"], {}],
+  [["--bogus"], { WHISPER_LOG: "json" }],
+  [["--log=json", "--tls-cert=/none", "--tls-key=/none"], {}],
+])("a start that can't be is told as --log asks: %j %j", async (args, env) => {
+  const { exitCode, stderr } = await run(command("binary", ...args), env);
+  expect(exitCode).toBe(2);
+  expect(JSON.parse(stderr)).toMatchObject({ level: "error", event: "failure" });
+});
+
+test("docs/OPERATIONS.md names each event of the log", async () => {
+  const docs = await Bun.file(join(import.meta.dir, "../../docs/OPERATIONS.md")).text();
+  const [, events = ""] = /`event` \(([^)]+)\)/.exec(docs) ?? [];
+  expect([...events.matchAll(/\w+/g)].map(([name]) => name)).toEqual(Object.keys(LEVELS));
 });
