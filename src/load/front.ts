@@ -7,6 +7,7 @@ import { cpus } from "node:os";
 import { version } from "../../package.json" with { type: "json" };
 import { versionLine } from "../program/build.ts";
 import { ITSELF } from "../program/completions.ts";
+import { unknownWord } from "../program/environment.ts";
 import { ConfigError } from "../program/options.ts";
 import { openFileLimit } from "../program/resources.ts";
 import { compare, find, merge } from "./commands.ts";
@@ -78,6 +79,9 @@ async function obey(args: readonly string[]): Promise<number> {
       print(itself(rest[0]));
       return EXIT.good;
   }
+  const words = LOAD.commands.map(({ name }) => name);
+  if (word !== undefined && !word.startsWith("-") && !words.includes(word))
+    throw new ConfigError(unknownWord("unknown command", word, words));
   const asked = readAsked(args, cpus().length);
   const { json, report, hdr, expect } = asked.plan;
   const expected = expect.map(readExpectation);

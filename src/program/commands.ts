@@ -3,7 +3,7 @@
  * them.
  */
 import type { Config } from "./config.ts";
-import { nearest } from "./environment.ts";
+import { unknownWord } from "./environment.ts";
 import { ConfigError, type NameOf, type OptionTable, type ValuesOf } from "./options.ts";
 
 /** Of `check` alone; the environment doesn't set them. */
@@ -98,7 +98,5 @@ export function commandIn(args: readonly string[]): Command {
   if (first === undefined || first.startsWith("-")) return { name: "relay", args };
   const name = COMMANDS.find((command) => command === first);
   if (name !== undefined) return { name, args: rest };
-  throw new ConfigError(
-    `unknown command ${JSON.stringify(first.slice(0, 80))}; the nearest is ${nearest(first, COMMANDS).name}, and --help lists them`,
-  );
+  throw new ConfigError(unknownWord("unknown command", first, COMMANDS));
 }

@@ -56,6 +56,18 @@ export function nearest(written: string, names: readonly string[]): { name: stri
   return first;
 }
 
+/**
+ * A word that is none of `names`, told in one line. The nearest is named where it is near: at least half of it is as it
+ * was written.
+ * @param kind what such a word is, as "unknown option"
+ */
+export function unknownWord(kind: string, text: string, names: readonly string[]): string {
+  const [written = ""] = text.split("=");
+  const { name, distance } = nearest(written, names);
+  const isNear = distance * 2 <= name.replace(/^--/, "").length;
+  return `${kind} ${JSON.stringify(text.slice(0, 80))}; ${isNear ? `the nearest is ${name}, and ` : ""}--help lists them`;
+}
+
 /** How many characters have to be put in, left out or changed to make the one of the other (Levenshtein). */
 function distance(from: string, to: string): number {
   let row = Array.from({ length: to.length + 1 }, (_, i) => i);

@@ -7,7 +7,7 @@ import { parseArgs } from "node:util";
 import type { EngineUrl } from "../cluster/cluster.ts";
 import { type Cidr, parseAddress } from "../core/addresses.ts";
 import { readEngine } from "./engines.ts";
-import { type Environment, environmentName, nearest, sortEnvironment } from "./environment.ts";
+import { type Environment, environmentName, sortEnvironment, unknownWord } from "./environment.ts";
 import { ConfigError, Unfit } from "./failure.ts";
 import { type IceUrl, readIceUrl } from "./ice-urls.ts";
 import { type NamedOrigin, readOrigin } from "./origins.ts";
@@ -150,8 +150,11 @@ function readFlags(table: OptionTable, args: readonly string[]): Map<string, str
   const given = new Map<string, string>();
   for (const token of tokens) {
     const option = token.kind === "option" ? options.get(token.rawName) : undefined;
+    const word = args[token.index] ?? "";
+    if (token.kind === "positional")
+      throw new ConfigError(`${shown(word)} is one word too many; --help says what is taken`);
     if (token.kind !== "option" || !option)
-      throw new ConfigError(unknownOption(args[token.index] ?? "", [...options.keys()]));
+      throw new ConfigError(unknownWord("unknown option", word, [...options.keys()]));
     const { flag } = option;
     const before = given.get(flag);
     if (before !== undefined && separator(option) === null) throw new ConfigError(`${flag} is given twice`);
@@ -160,14 +163,6 @@ function readFlags(table: OptionTable, args: readonly string[]): Map<string, str
     given.set(flag, before === undefined ? value : `${before}${separator(option)}${value}`);
   }
   return given;
-}
-
-/** The nearest is named where it is near: at least half of it is as it was written. */
-function unknownOption(text: string, flags: readonly string[]): string {
-  const [written = ""] = text.split("=");
-  const { name, distance } = nearest(written, flags);
-  const isNear = /^--./.test(written) && distance * 2 <= name.length - 2;
-  return `unknown option ${shown(text)}; ${isNear ? `the nearest is ${name}, and ` : ""}--help lists them`;
 }
 
 /**

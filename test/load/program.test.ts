@@ -104,6 +104,17 @@ describe("what it says and writes", () => {
   });
 
   test.each([
+    ["hndshake", "the nearest is handshake, and "],
+    ["mrege", "the nearest is merge, and "],
+    ["banana", ""],
+  ])("a mistyped command is called one: %s", async (word, nearest) => {
+    expect(await run(loadCommand("source", word, "ws://127.0.0.1"))).toEqual({
+      ...{ exitCode: 2, stdout: "" },
+      stderr: `whisper-load: unknown command "${word}"; ${nearest}--help lists them\n`,
+    });
+  });
+
+  test.each([
     ["--workers", "some"],
     ["--source", "banana"],
     ["--expect", "errors.typo=0"],

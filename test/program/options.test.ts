@@ -63,7 +63,7 @@ describe("a bad value is refused in one line that names the option, the value an
     ],
     [["--xyz"], 'unknown option "--xyz"; --help lists them'],
     [["-p"], 'unknown option "-p"; --help lists them'],
-    [["serve"], 'unknown option "serve"'],
+    [["serve"], '"serve" is one word too many; --help says what is taken'],
     [["--port=1", "--port=2"], "--port is given twice"],
     [["--port"], "--port needs a value"],
     [["--port", "x".repeat(500)], `--port "${"x".repeat(80)}…" is not`],
