@@ -25,7 +25,7 @@ export const SILENCE_MS = 10_000;
 const STOP_MS = 5_000;
 
 /** How a run is shown, and with what it is made. */
-export interface Surroundings {
+export interface Dependencies {
   /** The command line that makes this program a worker. */
   readonly workerCommand: readonly string[];
   readonly version: string;
@@ -42,7 +42,7 @@ export interface Run {
 
 export class Coordinator {
   readonly #asked: Asked;
-  readonly #surroundings: Surroundings;
+  readonly #dependencies: Dependencies;
   readonly #tally: Tally;
   readonly #workers: Bun.Subprocess[] = [];
   readonly #settled = new Set<number>();
@@ -60,9 +60,9 @@ export class Coordinator {
   #settledMs: number | null = null;
   #endMs = 0;
 
-  constructor(asked: Asked, surroundings: Surroundings) {
+  constructor(asked: Asked, dependencies: Dependencies) {
     this.#asked = asked;
-    this.#surroundings = surroundings;
+    this.#dependencies = dependencies;
     this.#tally = new Tally(this.#main, asked.plan.workers);
   }
 
@@ -83,7 +83,7 @@ export class Coordinator {
       timers.push(setTimeout(begin, BETWEEN_REPORTS_MS));
       await this.#isOver.promise;
       this.#endMs = performance.now();
-      await this.#surroundings.meter?.end();
+      await this.#dependencies.meter?.end();
       this.#second();
       return { measured: this.#measured(startedAt), isBroken: this.#isBroken };
     } finally {
@@ -113,7 +113,7 @@ export class Coordinator {
 
   #spawn(worker: number): Bun.Subprocess {
     this.#heardMs[worker] = performance.now();
-    return Bun.spawn([...this.#surroundings.workerCommand], {
+    return Bun.spawn([...this.#dependencies.workerCommand], {
       stdin: "ignore",
       stdout: "inherit",
       stderr: "inherit",
@@ -148,7 +148,7 @@ export class Coordinator {
 
   #hear(worker: number, report: Report): void {
     const { plan } = this.#asked;
-    const { meter } = this.#surroundings;
+    const { meter } = this.#dependencies;
     this.#heardMs[worker] = performance.now();
     switch (report.type) {
       case "hello":
@@ -192,7 +192,7 @@ export class Coordinator {
     const elapsed = ((this.#endMs || nowMs - BETWEEN_REPORTS_MS) - this.#startMs) / SECOND_MS;
     const tally = this.#tally;
     const latest = tally.second(elapsed);
-    this.#surroundings.show({
+    this.#dependencies.show({
       scenario: this.#asked.plan.scenario,
       fraction: this.#fraction(),
       elapsed,
@@ -220,7 +220,7 @@ export class Coordinator {
   #measured(startedAt: string): Measured {
     const { plan, options } = this.#asked;
     const tally = this.#tally;
-    const { meter, version } = this.#surroundings;
+    const { meter, version } = this.#dependencies;
     const seconds = (this.#endMs - this.#startMs) / SECOND_MS;
     return {
       schema: SCHEMA,
