@@ -325,7 +325,11 @@ describe("each fact in one place", () => {
 
   test("every link to a heading in the docs leads to one", () => {
     const headings = (path: string) =>
-      [...read(path).replace(/^```[^]*?^```/gm, "").matchAll(/^#+ (.+)$/gm)].map(([, heading = ""]) =>
+      [
+        ...read(path)
+          .replace(/^```.*?^```/gms, "")
+          .matchAll(/^#+ (.+)$/gm),
+      ].map(([, heading = ""]) =>
         heading
           .toLowerCase()
           .replace(/[^\w\- ]/g, "")
