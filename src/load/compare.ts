@@ -4,7 +4,7 @@
  */
 import { ConfigError } from "../program/options.ts";
 import { ASIDE } from "./config.ts";
-import { amount, duration, NOTHING, rate, size } from "./figures.ts";
+import { amount, duration, NOTHING, optionText, rate, size } from "./figures.ts";
 import type { Result } from "./result.ts";
 import { shownSpread, spreadOf, timesOf } from "./spread.ts";
 
@@ -77,5 +77,8 @@ export function differences(results: readonly Result[]): string[] {
   const names = [...new Set([...Object.keys(a?.options ?? {}), ...Object.keys(b?.options ?? {})])];
   return names
     .filter((name) => !ASIDE.includes(name) && a?.options[name] !== b?.options[name])
-    .map((name) => `${name}: ${a?.options[name] ?? "default"} and ${b?.options[name] ?? "default"}`);
+    .map(
+      (name) =>
+        `${name}: ${optionText(a?.options[name] ?? "default")} and ${optionText(b?.options[name] ?? "default")}`,
+    );
 }

@@ -4,7 +4,7 @@
  */
 import { isPairs } from "./config.ts";
 import { shownActual } from "./expect.ts";
-import { amount, cut, duration, NOTHING, percent, rate, ratioOf, size } from "./figures.ts";
+import { amount, cut, duration, NOTHING, optionText, percent, rate, ratioOf, size } from "./figures.ts";
 import { FAULTS } from "./outcome.ts";
 import { errorsOf, NO_PORT_CODES, type Percentiles, type Result, TIMES, type TimeName } from "./result.ts";
 
@@ -246,5 +246,6 @@ function generatorTable({ generator, machine }: Result): Table {
 }
 
 function optionsTable({ options }: Result): Table {
-  return { title: "Options", head: [], rows: Object.entries(options), figures: 0 };
+  const rows = Object.entries(options).map(([name, given]) => [name, optionText(given)]);
+  return { title: "Options", head: [], rows, figures: 0 };
 }

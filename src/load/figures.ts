@@ -81,6 +81,11 @@ export function printable(text: string): string {
   return text.replace(/[^\x20-\x7e\u00a1-\u00ac\u00ae-\u024f–…]/gu, "?");
 }
 
+/** An option as it was given, on one line: one that was repeated has its values in lines of their own. */
+export function optionText(given: string): string {
+  return given.replaceAll("\n", ", ");
+}
+
 /** `text` in no more than `width` columns; what is cut off is marked. */
 export function cut(text: string, width: number): string {
   return text.length <= width ? text : `${text.slice(0, Math.max(0, width - 1))}…`.slice(0, Math.max(0, width));

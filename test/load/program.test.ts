@@ -27,6 +27,7 @@ describe("what it says and writes", () => {
     expect(all.exitCode).toBe(0);
     expect(all.result.expectations.map(({ isMet }) => isMet)).toEqual([true, true]);
     const some = await load("source", "handshake", fake.url, "--sessions", "3", ...met, "--expect", "failed>0");
+    expect(some.stdout).toMatch(/^ {2}expect +done=3, session\.max<60s, failed>0$/m);
     expect(some.exitCode).toBe(1);
     expect(some.result.expectations[2]).toEqual({ text: "failed>0", isMet: false, actual: 0 });
     expect(some.stdout).toMatch(/^ {2}met +done=3 +3$/m);
