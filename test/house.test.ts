@@ -1,7 +1,7 @@
 /** The rules of the house: who may import whom, how much there is to audit, and that no fact stands in two versions. */
 import { describe, expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
-import { dirname, relative, resolve } from "node:path";
+import { dirname, join, relative, resolve } from "node:path";
 import packageJson from "../package.json" with { type: "json" };
 import { HEARD_MS, PROBE_MS } from "../src/core/admission.ts";
 import { GRACE_MS } from "../src/core/clock.ts";
@@ -102,6 +102,21 @@ function missingTests(cell: string): string[] {
     const [, file = "", title = ""] = /^([\w/-]+) (.+)$/.exec(line) ?? [];
     return !TITLES.get(file)?.includes(title);
   });
+}
+
+/** What a link may name behind `#`: the headings of a document, as GitHub makes names of them. */
+function anchorsOf(path: string): Set<string> {
+  const headings = read(path)
+    .replace(/^```.*?^```/gms, "")
+    .matchAll(/^#+ (.+)$/gm);
+  return new Set(
+    [...headings].map(([, title = ""]) =>
+      title
+        .toLowerCase()
+        .replace(/[^\p{L}\p{N}_ -]/gu, "")
+        .replaceAll(" ", "-"),
+    ),
+  );
 }
 
 const folderOf = (path: string) => /^src\/(\w+)\//.exec(path)?.[1] ?? "";
@@ -314,11 +329,12 @@ describe("each fact in one place", () => {
         expect(`${path} ${named.slice(4)}`).toBe(`${path} ${bun}`);
   });
 
-  test("every link in the docs leads somewhere", () => {
+  test("every link in the docs leads somewhere, and to a heading that is there", () => {
     const dead = DOCS.flatMap((path) =>
-      [...read(path).matchAll(/\]\((?!https?:)([^)#]+)/g)]
-        .map(([, target = ""]) => resolve(ROOT, dirname(path), target))
-        .filter((target) => !existsSync(target)),
+      [...read(path).matchAll(/\]\((?!https?:)([^)#]*)#?([^)]*)\)/g)]
+        .map(([, file = "", anchor = ""]) => ({ file: file ? join(dirname(path), file) : path, anchor }))
+        .filter(({ file, anchor }) => !existsSync(resolve(ROOT, file)) || (anchor && !anchorsOf(file).has(anchor)))
+        .map(({ file, anchor }) => `${path}: ${file}#${anchor}`),
     );
     expect(dead).toEqual([]);
   });
