@@ -4,11 +4,12 @@ import { PLANTED } from "../support/cluster/planted.ts";
 import { expectNoFault, simulate } from "../support/cluster/simulation.ts";
 
 const RUNS = 600;
+const FIRST_SEED = 1;
 /** A planted fault is found within so many runs; most within fifty. */
 const SEARCHED = 300;
 
 test("no two nodes have one session, nobody is forgotten, nothing comes late or out of order, and nothing is left", () => {
-  expectNoFault(Math.floor(Math.random() * 1e9), RUNS);
+  expectNoFault(FIRST_SEED, RUNS);
 });
 
 test("a seed gives the same run again", () => {
