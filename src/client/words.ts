@@ -98,8 +98,17 @@ async function finish(
     await new Promise((resolve) => connection.addEventListener("signalingstatechange", resolve, { once: true }));
   const prints = [fingerprint(connection.localDescription), fingerprint(connection.remoteDescription)];
   if (!round.isInitiator) prints.reverse();
+  round.resolve(await wordsOf(initiator, joiner, prints));
+}
+
+/** The words of two nonces and two fingerprints, the initiator's first. */
+export async function wordsOf(
+  initiator: Uint8Array<ArrayBuffer>,
+  joiner: Uint8Array<ArrayBuffer>,
+  prints: readonly string[],
+): Promise<string[]> {
   const hashed = await hash("words", initiator, joiner, new TextEncoder().encode(prints.join("\n")));
-  round.resolve(Array.from(hashed.subarray(0, 4), (byte) => WORDS[byte] ?? ""));
+  return Array.from(hashed.subarray(0, 4), (byte) => WORDS[byte] ?? "");
 }
 
 function fingerprint(description: RTCSessionDescription | null): string {

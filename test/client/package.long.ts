@@ -98,6 +98,50 @@ test("what is packed is imported by its name in Node.js, in Bun and by a bundler
   expect(await run(["node", folder.file("bundled.mjs")])).toEqual(said);
 });
 
+/** Fetched when they are tried, since nothing else needs them. */
+const [VITE, DENO] = ["vite@7.3.8", "deno@2.9.6"];
+
+test("Vite builds a page with it, by its name in a package", async () => {
+  await using folder = await newFolder();
+  const env = { HOME: process.env["HOME"] ?? "" };
+  const at = folder.file("node_modules/whisper-signaling");
+  await mkdir(at, { recursive: true });
+  for (const what of ["package.json", "dist"])
+    expect((await run(["cp", "-r", resolve(ROOT, what), at])).exitCode).toBe(0);
+  await folder.write("index.html", '<!doctype html><title>x</title><script type="module" src="/main.js"></script>');
+  await folder.write("main.js", 'import { connect } from "whisper-signaling/client"; globalThis.connect = connect;');
+  const built = await run(["npx", "-y", VITE, "build", folder.path], env);
+  expect([built.exitCode, built.stderr]).toEqual([0, expect.not.stringMatching(/error|warn/i)]);
+  const [bundle = ""] = await Array.fromAsync(new Bun.Glob("dist/assets/*.js").scan(folder.path));
+  const size = (await Bun.file(folder.file(bundle)).bytes()).length;
+  expect(size).toBeGreaterThan((await Bun.file(resolve(ROOT, "dist/client.js")).bytes()).length / 2);
+});
+
+test("two in Deno, with werift's connection handed in, talk with each other", async () => {
+  await using relay = await spawnRelay("source");
+  const code = newCode();
+  const env = { ...process.env, HOME: process.env["HOME"] ?? "" };
+  const deno = (role: string) =>
+    Bun.spawn(
+      ["npx", "-y", DENO, "run", "--allow-all", resolve(import.meta.dir, "node-peer.mjs"), relay.url, code, role],
+      {
+        cwd: ROOT,
+        env,
+        stdin: "ignore",
+        stdout: "pipe",
+        stderr: "pipe",
+      },
+    );
+  const peers = [deno("answers"), deno("asks")];
+  try {
+    const said = await Promise.all(peers.map(({ stdout }) => new Output(stdout).firstLine()));
+    expect(said).toEqual(["connected\n", "back: hello\n"]);
+  } finally {
+    for (const peer of peers) peer.kill("SIGKILL");
+    await Promise.all(peers.map(({ exited }) => exited));
+  }
+});
+
 test.skipIf(!hasChromium() && !process.env["CI"])(
   "a peer in Node.js, with werift, talks with one in Chromium",
   async () => {

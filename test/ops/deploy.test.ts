@@ -15,6 +15,13 @@ import { command, ROOT, run, spawnRelay } from "../support/relays/relay.ts";
 
 const read = (path: string) => readFileSync(resolve(ROOT, path), "utf8");
 
+test.skipIf(pathOf("shellcheck") === null && !process.env["CI"])(
+  "shellcheck has nothing to say about .ci/run",
+  async () => {
+    expect(await run(["shellcheck", resolve(ROOT, ".ci/run")])).toEqual({ exitCode: 0, stdout: "", stderr: "" });
+  },
+);
+
 interface Service {
   readonly build?: string;
   readonly image: string;
