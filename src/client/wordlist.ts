@@ -1,4 +1,4 @@
-/** 256 words that most people can spell, each known by its first four letters. Owns the list; changing it breaks who compares. */
+/** The words, and which of them two peers see. 256 that most people can spell, each known by its first four letters: changing one breaks who compares. */
 export const WORDS: readonly string[] = `
 acid acorn actor agent alarm album alley amber anchor angel ankle apple apron arch arena armor arrow atlas attic
 autumn badge bagel bamboo banjo basil basket beach beard beaver bench berry bicycle bishop blanket blossom bonus
@@ -19,3 +19,20 @@ zebra zipper
 `
   .trim()
   .split(/\s+/);
+
+/** The words of two nonces and two fingerprints, the initiator's first. */
+export async function wordsOf(
+  initiator: Uint8Array<ArrayBuffer>,
+  joiner: Uint8Array<ArrayBuffer>,
+  prints: readonly string[],
+): Promise<string[]> {
+  const hashed = await hash("words", initiator, joiner, new TextEncoder().encode(prints.join("\n")));
+  return Array.from(hashed.subarray(0, 4), (byte) => WORDS[byte] ?? "");
+}
+
+/** SHA-256 of parts that can't be mistaken for each other: each comes after its length. */
+export async function hash(label: string, ...parts: Uint8Array<ArrayBuffer>[]): Promise<Uint8Array> {
+  const all = [new TextEncoder().encode(label), ...parts];
+  const framed = all.flatMap((part) => [new Uint8Array(Uint32Array.of(part.length).buffer), part]);
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", await new Blob(framed).arrayBuffer()));
+}

@@ -11,7 +11,7 @@
  * which is a minute. With it, it has one guess in four thousand million for each attempt, and a wrong guess is seen.
  */
 import type { ConnectOptions } from "./types.ts";
-import { WORDS } from "./wordlist.ts";
+import { hash, wordsOf } from "./wordlist.ts";
 
 /** The stream of the channel that opens the commitment; data channels that browsers number begin far below. */
 const STREAM = 1_000;
@@ -101,27 +101,10 @@ async function finish(
   round.resolve(await wordsOf(initiator, joiner, prints));
 }
 
-/** The words of two nonces and two fingerprints, the initiator's first. */
-export async function wordsOf(
-  initiator: Uint8Array<ArrayBuffer>,
-  joiner: Uint8Array<ArrayBuffer>,
-  prints: readonly string[],
-): Promise<string[]> {
-  const hashed = await hash("words", initiator, joiner, new TextEncoder().encode(prints.join("\n")));
-  return Array.from(hashed.subarray(0, 4), (byte) => WORDS[byte] ?? "");
-}
-
 function fingerprint(description: RTCSessionDescription | null): string {
   const [, print] = /a=fingerprint:(.*)/.exec(description?.sdp ?? "") ?? [];
   if (!print) throw new Error("There is no fingerprint to compare.");
   return print.trim().toUpperCase();
-}
-
-/** SHA-256 of parts that can't be mistaken for each other: each comes after its length. */
-async function hash(label: string, ...parts: Uint8Array<ArrayBuffer>[]): Promise<Uint8Array> {
-  const all = [new TextEncoder().encode(label), ...parts];
-  const framed = all.flatMap((part) => [new Uint8Array(Uint32Array.of(part.length).buffer), part]);
-  return new Uint8Array(await crypto.subtle.digest("SHA-256", await new Blob(framed).arrayBuffer()));
 }
 
 function toHex(bytes: Uint8Array): string {

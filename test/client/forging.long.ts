@@ -3,7 +3,7 @@
  * fingerprints on both sides. What it can do about the words, with the commitment and without.
  */
 import { expect, test } from "bun:test";
-import { wordsOf } from "../../src/client/words.ts";
+import { wordsOf } from "../../src/client/wordlist.ts";
 
 const newNonce = () => crypto.getRandomValues(new Uint8Array(16));
 const [alices, bobs] = [newNonce(), newNonce()];
