@@ -1,4 +1,7 @@
-/** The words, and which of them two peers see. 256 that most people can spell, each known by its first four letters: changing one breaks who compares. */
+/**
+ * The words that peers compare, and which of them they see: 256 that most people can spell, each known by its first four
+ * letters. Changing one breaks who compares.
+ */
 export const WORDS: readonly string[] = `
 acid acorn actor agent alarm album alley amber anchor angel ankle apple apron arch arena armor arrow atlas attic
 autumn badge bagel bamboo banjo basil basket beach beard beaver bench berry bicycle bishop blanket blossom bonus
