@@ -21,6 +21,8 @@ const PACKAGES = [
   "rpm",
 ];
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/** In a network of its own, and known to nobody outside. */
+const ALONE = ["--private-network", "--register=no", "--keep-unit", "--console=pipe"];
 const NEEDED = { "systemd-nspawn": "systemd-container", debootstrap: "debootstrap", nsenter: "util-linux" };
 
 export interface Said {
@@ -29,13 +31,21 @@ export interface Said {
   readonly stderr: string;
 }
 
-/** Why no machine can be booted here; null where one can, as far as can be told without trying. */
-export function whyNoMachine(): string | null {
-  if (process.platform !== "linux") return "machines need Linux";
-  if (process.getuid?.() !== 0) return "machines are booted by root alone";
+/** What of Debian's would have to be installed before a machine can be booted; null where nothing is. */
+export function whatIsMissing(): string | null {
   const missing = Object.entries(NEEDED).filter(([program]) => pathOf(program) === null);
   if (missing.length === 0) return null;
   return `Debian's ${missing.map(([, from]) => from).join(", ")} would have to be installed`;
+}
+
+/** Why no machine can be booted here, whatever is installed, as in a container that may make none; null where one can. */
+export function whyNoMachine(): string | null {
+  if (process.platform !== "linux") return "machines need Linux";
+  if (process.getuid?.() !== 0) return "machines are booted by root alone";
+  const nspawn = pathOf("systemd-nspawn");
+  if (nspawn === null) return null;
+  const tried = Bun.spawnSync([nspawn, "--quiet", "--directory=/", "--volatile=yes", ...ALONE, "/bin/true"]);
+  return tried.exitCode === 0 ? null : `systemd-nspawn can't be used: ${tried.stderr.toString().trim()}`;
 }
 
 /** Makes the tree that machines are booted from; takes about a minute. @throws Error with what debootstrap said last */
@@ -58,8 +68,7 @@ export class Booted implements AsyncDisposable {
   /** @param tree as makeTree has made it @param folder of this machine, to be read at /media */
   static async create(tree: string, folder: string): Promise<Booted> {
     const kept = ["--volatile=overlay", `--bind-ro=${folder}:/media`];
-    const alone = ["--private-network", "--register=no", "--keep-unit", "--console=pipe"];
-    const nspawn = spawn(["systemd-nspawn", "--quiet", "--directory", tree, "--boot", ...kept, ...alone]);
+    const nspawn = spawn(["systemd-nspawn", "--quiet", "--directory", tree, "--boot", ...kept, ...ALONE]);
     const said = [new Output(nspawn.stdout), new Output(nspawn.stderr)];
     const leader = await until(
       "a machine's process 1",
