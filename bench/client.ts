@@ -1,7 +1,7 @@
 /**
  * The browsers' side in figures: how large the library is beside others', and how long two pages in Chromium take from
- * the call to an open channel, beside PeerJS on its own server. `bun bench/client.ts` prints them and writes them into
- * docs/BENCHMARKS.md. It wants `bun run build`, and Debian's Chromium.
+ * the call to an open channel, beside PeerJS on its own server, and how long a chat is interrupted. `bun bench/client.ts`
+ * prints them and writes them into docs/BENCHMARKS.md. It wants `bun run build`, and Debian's Chromium.
  */
 import { join, resolve } from "node:path";
 import { gzipSync } from "node:zlib";
@@ -13,6 +13,7 @@ const ROOT = resolve(import.meta.dir, "..");
 const DOCS = join(ROOT, "docs/BENCHMARKS.md");
 const MODULES = join(import.meta.dir, "node_modules");
 const PAIRS = 50;
+const FREE_PORT = 18_733; // of the relay that is killed and started again
 const FLAGS = [
   "--no-sandbox",
   "--disable-gpu",
@@ -47,12 +48,16 @@ async function version(name: string): Promise<string> {
   return (await Bun.file(join(MODULES, name, "package.json")).json()).version;
 }
 
+/** Bundled in a process of its own: this one has looked into the folder before its packages were there. */
 async function bundled(text: string): Promise<string> {
   const entry = join(MODULES, ".entry.mjs");
   await Bun.write(entry, text);
-  const { outputs } = await Bun.build({ entrypoints: [entry], target: "browser", minify: true });
+  const command = [process.execPath, "build", entry, "--target=browser", "--minify"];
+  const { stdout, exited } = Bun.spawn(command, { stdin: "ignore", stdout: "pipe", stderr: "inherit" });
+  const built = await stdout.text();
+  if ((await exited) !== 0) throw new Error("a library could not be bundled");
   await Bun.file(entry).delete();
-  return (await outputs[0]?.text()) ?? "";
+  return built.trimEnd();
 }
 
 /** How two pages meet: what each is told to do, as an expression that promises an open channel. */
@@ -117,8 +122,102 @@ async function times(browser: Browser, site: string, way: Way): Promise<number[]
   return measured.sort((a, b) => a - b);
 }
 
+/** What is done to a chat that works, and the ms for which nobody could talk. */
+const HARDSHIPS: readonly { title: string; pause(relay: Kept, pages: readonly Page[]): Promise<number> }[] = [
+  {
+    title: "one page is reloaded: until both have a channel again",
+    async pause(_relay, [alice, bob]) {
+      await alice?.evaluate(
+        "void (globalThis.again = new Promise((r) => session.addEventListener('connected', r)).then(() => {}))",
+      );
+      const since = performance.now();
+      await bob?.reload();
+      await alice?.evaluate("again");
+      await bob?.evaluate("session.connected.then(() => {})");
+      return performance.now() - since;
+    },
+  },
+  {
+    title: "the relay is killed and started again: the longest gap between messages that are sent every 10 ms",
+    async pause(relay, [alice, bob]) {
+      await bob?.evaluate("void (globalThis.heardAt = performance.now(), globalThis.gap = 0)");
+      await alice?.evaluate("void (globalThis.talk = setInterval(() => channel.send('.'), 10))");
+      await relay.restart();
+      await alice?.waitForTimeout(SEEN_MS);
+      await alice?.evaluate("clearInterval(talk)");
+      return Number(await bob?.evaluate("gap"));
+    },
+  },
+];
+const TRIES = 20;
+/** For so long a chat is watched after a restart: both have dialled again by then. */
+const SEEN_MS = 1_000;
+
+/** A relay that may be killed and come back where it was. */
+class Kept {
+  readonly url: string;
+  readonly #port: string;
+  #process: Bun.Subprocess | null = null;
+
+  constructor(port: number) {
+    this.#port = `${port}`;
+    this.url = `ws://127.0.0.1:${port}`;
+  }
+
+  async restart(): Promise<void> {
+    await this.end();
+    const args = ["--host", "127.0.0.1", "--port", this.#port, "--exempt", "127.0.0.1"];
+    this.#process = Bun.spawn([join(ROOT, "dist/whisper-signaling"), ...args], { stdout: "ignore", stderr: "inherit" });
+    const isUp = () =>
+      fetch(`http://127.0.0.1:${this.#port}/health`).then(
+        ({ ok }) => ok,
+        () => false,
+      );
+    while (!(await isUp())) await Bun.sleep(5);
+  }
+
+  async end(): Promise<void> {
+    this.#process?.kill("SIGKILL");
+    await this.#process?.exited;
+  }
+}
+
+/** The pauses that one hardship makes, in ms, each of another pair. */
+async function pauses(browser: Browser, site: string, { pause }: (typeof HARDSHIPS)[number]): Promise<number[]> {
+  const relay = new Kept(FREE_PORT);
+  await relay.restart();
+  const measured: number[] = [];
+  for (let n = 0; n < TRIES; n++) {
+    const code = crypto.getRandomValues(new Uint8Array(16)).toHex().toUpperCase().replaceAll("0", "Z").slice(0, 26);
+    const pages = await Promise.all(
+      [0, 1].map(async () => {
+        const page = await (await browser.newContext({ permissions: ["microphone"] })).newPage();
+        await page.goto(`${site}#${relay.url},${code}`);
+        await page.waitForFunction("globalThis.channel");
+        return page;
+      }),
+    );
+    measured.push(await pause(relay, pages));
+    for (const page of pages) await page.context().close();
+  }
+  await relay.end();
+  return measured.sort((a, b) => a - b);
+}
+
 const PAGE = `<!doctype html><script src="/peerjs.js"></script><script type="module">
-import * as client from "/client.js"; globalThis.client = client; globalThis.session = null;</script>`;
+import * as client from "/client.js"; globalThis.client = client; globalThis.session = null;
+const [url, code] = location.hash.slice(1).split(",");
+if (code) {
+  session = client.connect({ url, code });
+  session.addEventListener("connected", ({ detail: { channel } }) => {
+    channel.onmessage = () => {
+      const now = performance.now();
+      globalThis.gap = Math.max(globalThis.gap ?? 0, now - (globalThis.heardAt ?? now));
+      globalThis.heardAt = now;
+    };
+    globalThis.channel = channel;
+  });
+}</script>`;
 
 await run(["npm", "ci", "--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts"], import.meta.dir);
 const site = Bun.serve({
@@ -132,15 +231,23 @@ const site = Bun.serve({
   },
 });
 const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: FLAGS });
-const rows: string[] = [];
-for (const way of WAYS) {
-  const sorted = await times(browser, site.url.href, way);
+const row = (title: string, sorted: readonly number[]) => {
   const at = (share: number) => Math.round(sorted[Math.floor(share * (sorted.length - 1))] ?? 0);
-  rows.push(`| ${way.title} | ${at(0.5)} | ${at(0.95)} |`);
-}
+  return `| ${title} | ${at(0.5)} | ${at(0.95)} |`;
+};
+const rows: string[] = [];
+for (const way of WAYS) rows.push(row(way.title, await times(browser, site.url.href, way)));
+const again: string[] = [];
+for (const hardship of HARDSHIPS) again.push(row(hardship.title, await pauses(browser, site.url.href, hardship)));
 await browser.close();
 await site.stop(true);
-const text = `${await sizes()}\n\n| from the call to an open channel, ${PAIRS} pairs | p50, ms | p95, ms |\n| --- | ---: | ---: |\n${rows.join("\n")}`;
+const table = (title: string, lines: readonly string[]) =>
+  [`| ${title} | p50, ms | p95, ms |`, "| --- | ---: | ---: |", ...lines].join("\n");
+const text = [
+  await sizes(),
+  table(`from the call to an open channel, ${PAIRS} pairs`, rows),
+  table(`to chat again, ${TRIES} pairs that were connected, sealed`, again),
+].join("\n\n");
 process.stdout.write(`${text}\n`);
 const docs = await Bun.file(DOCS).text();
 await Bun.write(
