@@ -121,23 +121,18 @@ test("two in Deno, with werift's connection handed in, talk with each other", as
   await using relay = await spawnRelay("source");
   const code = newCode();
   const env = { ...process.env, HOME: process.env["HOME"] ?? "" };
-  const deno = (role: string) =>
-    Bun.spawn(
-      ["npx", "-y", DENO, "run", "--allow-all", resolve(import.meta.dir, "node-peer.mjs"), relay.url, code, role],
-      {
-        cwd: ROOT,
-        env,
-        stdin: "ignore",
-        stdout: "pipe",
-        stderr: "pipe",
-      },
-    );
+  /** In a group of its own: npx starts what starts Deno, and to end the first ends no more than that. */
+  const deno = (role: string) => {
+    const program = resolve(import.meta.dir, "node-peer.mjs");
+    const command = ["setsid", "npx", "-y", DENO, "run", "--allow-all", program, relay.url, code, role];
+    return Bun.spawn(command, { cwd: ROOT, env, stdin: "ignore", stdout: "pipe", stderr: "inherit" });
+  };
   const peers = [deno("answers"), deno("asks")];
   try {
     const said = await Promise.all(peers.map(({ stdout }) => new Output(stdout).firstLine()));
     expect(said).toEqual(["connected\n", "back: hello\n"]);
   } finally {
-    for (const peer of peers) peer.kill("SIGKILL");
+    for (const { pid } of peers) process.kill(-pid, "SIGKILL");
     await Promise.all(peers.map(({ exited }) => exited));
   }
 });
