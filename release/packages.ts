@@ -191,7 +191,7 @@ function writtenFiles({ zsh }: Kind): Record<string, string | Uint8Array> {
 
 /** What is taken over from the source, but for what is of use in its folder only. */
 async function copiedFiles(): Promise<Record<string, string>> {
-  const isLeftOut = /^(Caddyfile|compose\.yml|.*\.service|.*\.test\.yml)$/;
+  const isLeftOut = /(^|\/)(Caddyfile|compose\.yml|[^/]*\.service|[^/]*\.test\.yml)$/;
   const deploy = (await filesIn(join(ROOT, "deploy"))).filter((file) => !isLeftOut.test(file));
   const docs = (await readdir(join(ROOT, "docs"))).map((file) => `docs/${file}`);
   return Object.fromEntries([
