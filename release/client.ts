@@ -15,7 +15,15 @@ export const ENTRIES = ["client", "channel", "words"] as const;
 const OPTIONS: MinifyOptions = {
   module: true,
   ecma: 2020,
-  compress: { passes: 4, ecma: 2020, unsafe: true, unsafe_arrows: true, keep_fargs: false },
+  compress: {
+    passes: 4,
+    ecma: 2020,
+    unsafe: true,
+    unsafe_arrows: true,
+    keep_fargs: false,
+    inline: 1,
+    lhs_constants: false,
+  },
   mangle: { toplevel: true, properties: { regex: /^_/ } },
 };
 

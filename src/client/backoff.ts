@@ -13,10 +13,11 @@ export function mayRetry(code: number, retry: boolean | undefined): boolean {
 }
 
 /**
- * How long to wait, in ms: full jitter under a ceiling that doubles, and never before the relay said.
+ * How long to wait, in ms: full jitter under a ceiling that doubles, and never before the relay said, if it said a time.
  * @param tries how many failed in a row before this one
  * @param chance uniform in [0, 1)
  */
 export function pause(tries: number, retryAfterMs: number, chance: number): number {
-  return retryAfterMs + chance * Math.min(MOST_MS, FIRST_MS * 2 ** tries);
+  // biome-ignore lint/complexity/useMathMinMax: what is no number would stay none
+  return (retryAfterMs > 0 ? retryAfterMs : 0) + chance * Math.min(MOST_MS, FIRST_MS * 2 ** tries);
 }

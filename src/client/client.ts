@@ -21,7 +21,7 @@ const WAIT_MS = 600_000;
 /** How long two who have met may take to connect, in ms: two attempts, each with time for a slow TURN server. */
 const CONNECT_MS = 30_000;
 /** What a page hears when it may have slept or changed networks. */
-const TURNS = ["online", "visibilitychange", "pageshow", "resume", "pagehide"];
+const TURNS = "online visibilitychange pageshow resume pagehide";
 
 type Body = Said & { data?: unknown };
 
@@ -39,11 +39,11 @@ export function connect(options: ConnectOptions): Session {
     role,
     rtc,
     WebSocket = globalThis.WebSocket,
+    RTCPeerConnection = globalThis.RTCPeerConnection,
   } = options;
   const code = !options.code ? newCode() : sealed ? normaliseCode(options.code) : options.code;
   const isOwn = options.connection === false;
-  if ((sealed && !crypto.subtle) || !(isOwn || options.RTCPeerConnection || globalThis.RTCPeerConnection))
-    throw failure("unsupported");
+  if ((sealed && !crypto.subtle) || !(isOwn || RTCPeerConnection)) throw failure("unsupported");
 
   const me = newCode();
   const seal = sealed ? newSeal(code, me) : undefined;
@@ -61,14 +61,14 @@ export function connect(options: ConnectOptions): Session {
   let newcomer: (() => void) | undefined;
   let iceServers: RTCIceServer[] = [];
   let expiresInMs = 0;
-  const settle: ((outcome: never) => void)[] = [];
+  let settle = [] as unknown as Parameters<ConstructorParameters<typeof Promise<Connected>>[0]>;
 
   const session = Object.assign(new EventTarget(), {
     code,
     state: "connecting",
     isInitiator: role ? role === "initiator" : !options.code,
     connected: new Promise<Connected>((...both) => {
-      settle.push(...both);
+      settle = both;
     }),
     signal: tell,
     exportKey: async (label, bits = 256) => (await (seal as Promise<Seal>))._export(label, bits),
@@ -76,16 +76,16 @@ export function connect(options: ConnectOptions): Session {
     [Symbol.asyncDispose]: close,
   } satisfies Partial<Session>) as EventTarget as Mutable<Session>;
 
-  const negotiation = newNegotiation(session, options, configuration, tell, reach, up, down);
+  const negotiation = newNegotiation(session, options, RTCPeerConnection, configuration, tell, reach, up, down);
 
   const stop = () => end(abort?.reason);
   session.connected.catch(() => {}); // whoever doesn't ask is not troubled
   abort?.addEventListener("abort", stop, { signal: ended });
-  for (const type of TURNS)
+  for (const type of TURNS.split(" "))
     globalThis.addEventListener?.(type, turned as EventListener, { capture: true, signal: ended });
   within(waitMs, late);
   if (abort?.aborted) stop();
-  start().catch(fail);
+  start().catch(() => fail("unsupported"));
   return session;
 
   async function close(): Promise<void> {
@@ -94,16 +94,16 @@ export function connect(options: ConnectOptions): Session {
 
   /** Finds the relays, which may need the name, and dials. */
   async function start(): Promise<void> {
-    let urls = [options.url].flat();
+    let urls = [...new Set([options.url].flat())]; // twice on one relay, it would take both seats
     if (urls[1]) urls = rank(urls, await named).slice(0, SEATS);
     if (seal && hint) {
       const digits = (await named).slice(0, 3);
-      urls = urls.map((url) => `${url}${/\?/.test(url) ? "&" : "?"}s=${digits}`);
+      urls = urls.map((url) => url + (/\?/.test(url) ? "&s=" : "?s=") + digits);
     }
     if (ended.aborted) return;
     links = urls.map(openLink);
     reach();
-    name = await named;
+    await named;
   }
 
   /** One relay: its socket, the seat on it, and how both are come by again. */
@@ -119,12 +119,12 @@ export function connect(options: ConnectOptions): Session {
     const link: Link = {
       _isInitiator: session.isInitiator,
       _send(message) {
-        const isOpen = socket?.readyState === 1;
-        if (isOpen) socket?.send(JSON.stringify(message));
-        return isOpen;
+        if (socket?.readyState !== 1) return false;
+        socket.send(JSON.stringify(message));
+        return true;
       },
       _dial() {
-        if (!socket && Date.now() >= notBefore) dial();
+        if (!socket && !(Date.now() < notBefore)) dial();
       },
       _wake() {
         link._dial();
@@ -138,9 +138,8 @@ export function connect(options: ConnectOptions): Session {
     function drop(): void {
       later();
       link._isReady = false;
-      const old = socket;
+      socket?.close();
       socket = undefined;
-      old?.close();
     }
 
     function dial(): void {
@@ -149,58 +148,54 @@ export function connect(options: ConnectOptions): Session {
       const mine = new WebSocket(url);
       socket = mine;
       mine.onopen = () =>
-        named.then(
-          (sessionCode) => {
-            if (mine === socket)
-              link._send({
-                type: "join",
-                sessionCode,
-                isInitiator: link._isInitiator,
-                token,
-                instance: me,
-                answers: true,
-              });
-          },
-          () => {}, // then the session has failed
-        );
+        outbox(async () => {
+          name = await named;
+          if (mine === socket)
+            link._send({
+              type: "join",
+              sessionCode: name,
+              isInitiator: link._isInitiator,
+              token,
+              instance: me,
+              answers: true,
+            });
+        });
       mine.onmessage = ({ data }) => mine === socket && take(data);
       mine.onclose = ({ code, reason }) => mine === socket && finish(code, reason);
       later(JOIN_MS, () => finish(0, ""));
     }
 
     function take(text: string): void {
-      let message: Message;
       try {
-        message = Object(JSON.parse(text));
-      } catch {
-        return; // not a relay's message, and nothing that it holds is repeated
-      }
-      redial();
-      const { type } = message;
-      if (type === "joined") {
-        token = message.token;
-        flips = 0;
-        expiresInMs = message.expiresInMs ?? 0;
-        if (isAlone() && !message.opposite) wait(message.opposite);
-      } else if (type === "ready") {
-        tries = 0;
-        link._isReady = true;
-        link._pairing = message.pairing;
-        iceServers = message.iceServers ?? [];
-        if (message.peer || !seal) inbox(() => meet(link, message.peer));
-        // A relay that doesn't pass names on is used to: each tells the other its own.
-        else post(link, "ice-candidate", "candidate", { hello: me });
-      } else if (type === "peer-left") {
-        link._isReady = false;
-        left();
-      } else if (type === "probe") link._send({ type: "pong" });
-      else if (type === "error") told = message;
-      else if (message["sessionCode"]) inbox(() => heard(link, message));
+        const message: Message = Object(JSON.parse(text));
+        redial();
+        const { type } = message;
+        if (type === "joined") {
+          token = message.token;
+          flips = 0;
+          expiresInMs = message.expiresInMs ?? 0;
+          if (isAlone() && !message.opposite) wait(message.opposite);
+        } else if (type === "ready") {
+          tries = 0;
+          link._isReady = true;
+          link._pairing = message.pairing;
+          iceServers = message.iceServers ?? [];
+          if (message.peer || !seal) inbox(() => meet(link, message.peer));
+          // A relay that doesn't pass names on is used to: each tells the other its own.
+          else post(link, "ice-candidate", "candidate", { hello: me });
+        } else if (type === "peer-left") {
+          link._isReady = false;
+          left();
+        } else if (type === "probe") link._send({ type: "pong" });
+        // What can't be shown as text would throw later, outside of this.
+        else if (type === "error" && `${message.message}${message.retryAfterMs}`) told = message;
+        else if (message["sessionCode"]) inbox(() => heard(link, message));
+      } catch {} // not a relay's message, and nothing that it holds is repeated
     }
 
     /** It has said something: it is there, and will be asked again when it has been silent for long. */
     function redial(): void {
-      later(REDIAL_MS * (1 + Math.random() / 2), () => {
+      later(REDIAL_MS + Math.random() * (REDIAL_MS / 2), () => {
         tries = 0;
         if (isAlone()) dial();
         else redial();
@@ -209,25 +204,25 @@ export function connect(options: ConnectOptions): Session {
 
     function finish(code: number, reason: string): void {
       drop();
-      const { retry, retryAfterMs = 0, message } = told.code === reason ? told : {};
+      const { retry, retryAfterMs, message } = told.code === reason ? told : {};
       const isExpired = code === 4502;
       // The seat is held. In the other one a ghost of this very client may sit.
-      const isHeld = !role && (code === 4501 || (code === 4500 && flips++ < 1));
+      const isHeld = !role && (code === 4501 || (code === 4500 && !flips++));
       if (isHeld) {
         link._isInitiator = !link._isInitiator;
         token = undefined;
       }
       if (isHeld || mayRetry(code, retry)) {
         if (isExpired && session.state === "connected") return; // joined again when a restart of ICE needs it
-        const inMs = pause(tries++, retryAfterMs, (isHeld && tries < 2) || isExpired ? 0 : Math.random());
-        notBefore = Date.now() + retryAfterMs;
+        const inMs = pause(tries++, retryAfterMs as number, (isHeld && tries < 2) || isExpired ? 0 : Math.random());
+        notBefore = Date.now() + (retryAfterMs as number); // no number where it said none
         later(inMs, dial);
         if (session.state === "waiting") session.state = "connecting";
         emit("retrying", { inMs, reason });
       } else {
         link._isRefused = true;
         if (session.state !== "connected" && links.every(({ _isRefused }) => _isRefused))
-          fail(failure(reason || `closed-${code}`, false, message));
+          fail(reason || `closed-${code}`, false, message);
       }
     }
   }
@@ -245,15 +240,15 @@ export function connect(options: ConnectOptions): Session {
 
   /** Whether nobody is there that could be told anything, by whatever way. */
   function isAlone(): boolean {
-    return session.state !== "connected" && !open()[0];
+    return !ended.aborted && session.state !== "connected" && !open()[0];
   }
 
-  function emit<T extends keyof SessionEvents>(type: T, detail: SessionEvents[T]["detail"]): void {
+  function emit<T extends keyof SessionEvents>(type: T, detail?: SessionEvents[T]["detail"]): void {
     session.dispatchEvent(new CustomEvent(type, { detail }));
   }
 
   /** Dispatches an event that is a state, too. */
-  function enter<T extends keyof SessionEvents & State>(state: T, detail: SessionEvents[T]["detail"]): void {
+  function enter<T extends keyof SessionEvents & State>(state: T, detail?: SessionEvents[T]["detail"]): void {
     session.state = state;
     emit(state, detail);
   }
@@ -268,11 +263,12 @@ export function connect(options: ConnectOptions): Session {
     }
     negotiation._close();
     session.state = "closed";
-    settle[1]?.(reason as never);
+    settle[1](reason);
   }
 
-  function fail(reason: SessionEvents["failed"]["detail"]): void {
+  function fail(...why: Parameters<typeof failure>): void {
     if (ended.aborted) return;
+    const reason = failure(...why);
     end(reason);
     enter("failed", reason);
   }
@@ -280,12 +276,12 @@ export function connect(options: ConnectOptions): Session {
   function up(connected: Connected): void {
     wasConnected = true;
     within();
-    settle[0]?.(connected as never);
+    settle[0](connected);
     enter("connected", connected);
   }
 
   function down(): void {
-    enter("interrupted", null);
+    enter("interrupted");
     newcomer?.();
     newcomer = undefined;
     if (isAlone()) wait(false);
@@ -298,20 +294,15 @@ export function connect(options: ConnectOptions): Session {
   /** The one deadline has passed. */
   function late(): void {
     const { state, connection } = session;
-    const hasTurn = JSON.stringify(configuration()).includes('"turn');
-    fail(
-      state === "connecting"
-        ? failure("no-relay", true)
-        : state !== "ready"
-          ? failure("no-peer", true)
-          : connection?.remoteDescription
-            ? failure("no-path", hasTurn, `no path${hasTurn ? ", TURN tried" : ""}`)
-            : failure("no-answer", true),
-    );
+    const hasTurn = /"turn/.test(JSON.stringify(configuration()));
+    if (state === "connecting") fail("no-relay", true);
+    else if (state !== "ready") fail("no-peer", true);
+    else if (!connection?.remoteDescription) fail("no-answer", true);
+    else fail("no-path", hasTurn, `no path${hasTurn ? ", TURN tried" : ""}`);
   }
 
   function configuration(): RTCConfiguration {
-    return { ...rtc, iceServers: [...(rtc?.iceServers ?? []), ...iceServers] };
+    return { ...rtc, iceServers: [rtc?.iceServers ?? [], iceServers].flat() };
   }
 
   /** The page may have slept or changed networks; or it goes, and then it may be kept, but must not hold a seat. */
@@ -326,7 +317,7 @@ export function connect(options: ConnectOptions): Session {
   }
 
   function left(): void {
-    emit("peer-left", null);
+    emit("peer-left");
     if (!isAlone()) return;
     // The other has given up a moment before this one would have.
     if (session.state === "ready" && Date.now() > nearlyLate) late();
@@ -344,20 +335,22 @@ export function connect(options: ConnectOptions): Session {
       if (hello) return meet(link, hello);
       said = (await (await seal)._open(peer as string, type, (description ?? candidate) as Sealed)) as Body;
     }
+    if (ended.aborted) return;
     if (isOwn || said.data !== undefined) emit("signal", said as Signal);
     else await negotiation._take(said);
   }
 
   /** The peer `id` is there; without an id it can't be told whether it is the one from before. */
   function meet(link: Link, id: string | null | undefined): void {
+    // A name is text, and one name: else a relay could make up one by which the two directions have the same key.
+    id &&= `${id}`;
     const isSame = !!id && id === peer;
-    const { state } = session;
-    if (id === me) return;
-    if (state === "connected") {
+    if (ended.aborted || id === me || />/.test(id as string)) return;
+    if (session.state === "connected") {
       // What works is not torn down on a relay's word. When it no longer works, the newcomer's turn comes.
       if (isSame) negotiation._resume();
       else newcomer = () => meet(link, id);
-    } else if (id !== peer || state !== "ready" || !open()[1]) {
+    } else if (id !== peer || session.state !== "ready" || !open()[1]) {
       peer = id;
       // On the plain wire the seat says it; a sealed pair may sit crosswise on two relays, and goes by its names.
       session.isInitiator = seal && id ? me > id : link._isInitiator;
@@ -365,7 +358,7 @@ export function connect(options: ConnectOptions): Session {
       within(ms, late);
       nearlyLate = Date.now() + ms * 0.8;
       enter("ready", { isInitiator: session.isInitiator, samePeer: isSame });
-      if (!isOwn) (isSame ? negotiation._resume : negotiation._begin)();
+      if (!isOwn && !ended.aborted) (isSame ? negotiation._resume : negotiation._begin)();
     }
   }
 

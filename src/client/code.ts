@@ -9,14 +9,15 @@ const ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
  * in groups to be read out and typed, which is enough behind 600,000 rounds of PBKDF2.
  */
 export function newCode(kind: "link" | "typed" = "link"): string {
-  return (kind === "typed" ? "xxxx-xxxx-xxxx" : "x".repeat(26)).replace(/x/g, () =>
-    ALPHABET.charAt((crypto.getRandomValues(new Uint8Array(1))[0] as number) & 31),
+  return (kind === "typed" ? "xxxx-xxxx-xxxx" : "xxxxxxxxxxxxxxxxxxxxxxxxxx").replace(
+    /x/g,
+    () => ALPHABET[(crypto.getRandomValues(new Uint8Array(1))[0] as number) & 31] as string,
   );
 }
 
-/** The code that was meant: case, hyphens and spaces don't count, O is 0, I and L are 1. Throws bad-code. */
+/** The code that was meant: case and all that is no letter or digit don't count (phones and mail add such), O is 0, I and L are 1. Throws bad-code. */
 export function normaliseCode(typed: string): string {
-  const code = typed.toUpperCase().replace(/[\s-]/g, "").replace(/O/g, "0").replace(/[IL]/g, "1");
-  if (!/^[^\WU_]{12}([^\WU_]{14})?$/.test(code)) throw failure("bad-code");
+  const code = typed.toUpperCase().replace(/\W/g, "").replace(/O/g, "0").replace(/[IL]/g, "1");
+  if (!/^[^U_]{12}([^U_]{14})?$/.test(code)) throw failure("bad-code");
   return code;
 }

@@ -43,6 +43,7 @@ export interface Negotiation {
 export function newNegotiation(
   session: Mutable<Session>,
   options: ConnectOptions,
+  Connection: NonNullable<ConnectOptions["RTCPeerConnection"]>,
   configuration: () => RTCConfiguration,
   tell: (signal: { description: Description } | { candidate: RTCIceCandidateInit }) => void,
   reach: () => boolean,
@@ -62,7 +63,7 @@ export function newNegotiation(
   const later = newTimer();
 
   session.restart = mend;
-  return { _begin: begin, _resume: resume, _take: take, _close: drop };
+  return { _begin: begin, _resume: resume, _take: take, _close: close };
 
   function begin(): void {
     attempts = 0;
@@ -88,10 +89,15 @@ export function newNegotiation(
     making = isWanted = false;
   }
 
+  function close(): void {
+    drop();
+    session.restart = drop;
+  }
+
   function fresh(): void {
     drop();
     again();
-    const made = new (options.RTCPeerConnection ?? RTCPeerConnection)(configuration());
+    const made = configured((all) => new Connection(all));
     session.connection = pc = made;
     const on = (type: string, act: (event: never) => void) => made.addEventListener(type, act as EventListener);
     on("negotiationneeded", () => offer(made));
@@ -106,9 +112,10 @@ export function newNegotiation(
 
   function adopt(opened: RTCDataChannel | undefined): void {
     session.channel = channel = opened;
-    opened?.addEventListener("open", changed);
-    opened?.addEventListener("close", changed);
-    if (opened) changed();
+    if (!opened) return;
+    opened.addEventListener("open", changed);
+    opened.addEventListener("close", changed);
+    changed();
   }
 
   /** When the channel opens, the state may lag behind, and the other's first message comes at once: it must be heard. */
@@ -141,11 +148,20 @@ export function newNegotiation(
     if (session.isInitiator && !isUp() && (attempts || !pc?.remoteDescription || channel?.readyState === "closed")) {
       fresh();
     } else if (pc) {
-      pc.setConfiguration?.(configuration());
+      configured((all) => pc?.setConfiguration?.(all));
       pc.restartIce(); // makes an offer as soon as none is under way
       if (pc.signalingState === "have-local-offer") describe(pc);
     }
     attempts++;
+  }
+
+  /** Goes without the relay's servers where they are none that a browser takes. */
+  function configured<T>(act: (all: RTCConfiguration | undefined) => T): T {
+    try {
+      return act(configuration());
+    } catch {
+      return act(options.rtc);
+    }
   }
 
   async function offer(offering: RTCPeerConnection): Promise<void> {
@@ -155,9 +171,8 @@ export function newNegotiation(
       if (offering === pc) await describe(offering);
     } catch {
       // closed, or a turn of the state in between: the next attempt comes
-    } finally {
-      making = false;
     }
+    making = false;
   }
 
   async function describe(telling: RTCPeerConnection, n?: number): Promise<void> {
@@ -177,7 +192,7 @@ export function newNegotiation(
   async function apply(description: Description): Promise<void> {
     const { type, sdp, n } = description;
     const isOffer = type === "offer";
-    const from = /fingerprint:(.*)/.exec(sdp as string)?.[1];
+    const from = /fingerprint:.*/.exec(sdp as string)?.[0];
     if (isOffer && (!pc || (!session.isInitiator && theirs !== undefined && theirs !== from))) fresh();
     const taking = pc;
     if (!taking) return;
@@ -185,7 +200,7 @@ export function newNegotiation(
     // Both offered at once: the initiator's stands, the joiner's is rolled back by the browser.
     if (isOffer ? session.isInitiator && (making || !isFree) : isFree || (n ?? pending) !== pending) return;
     options.received?.(description);
-    taking.setConfiguration?.(configuration()); // it may gather anew, and credentials end
+    configured((all) => pc?.setConfiguration?.(all)); // it may gather anew, and credentials end
     await taking.setRemoteDescription({ type, sdp } as RTCSessionDescriptionInit);
     theirs = from;
     release();
@@ -200,7 +215,7 @@ export function newNegotiation(
     if (!sdp) return;
     held = held.filter((candidate) => {
       const ufrag = candidate.usernameFragment;
-      const isEarly = ufrag && !sdp.includes(`ice-ufrag:${ufrag}\r\n`);
+      const isEarly = ufrag && !sdp.includes(`ufrag:${ufrag}\r\n`);
       if (!isEarly) pc?.addIceCandidate(candidate).catch(() => {}); // one that this browser can't use is no harm
       return isEarly;
     });

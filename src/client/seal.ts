@@ -76,7 +76,7 @@ export async function newSeal(code: string, me: string): Promise<Seal> {
 
   let next = FIRST;
   /** The iv of the last message that opened, by who sealed it. */
-  const opened = new Map<string, string>();
+  const opened: Record<string, string> = {};
 
   return {
     _name: Array.from(await expand("session code", 192), (byte) => (byte + 256).toString(16).slice(1)).join(""),
@@ -88,8 +88,8 @@ export async function newSeal(code: string, me: string): Promise<Seal> {
     },
     async _open(peer, type, { iv, sealed }) {
       const text = await crypt("decrypt", peer, me, type, iv, bytesOf(sealed));
-      if (iv <= (opened.get(peer) ?? "")) throw Error();
-      opened.set(peer, iv);
+      if (iv <= (opened[peer] ?? "")) throw Error();
+      opened[peer] = iv;
       return new Response(text).json();
     },
   };

@@ -1,11 +1,11 @@
 /** The small things that more than one file here needs. */
 
-/** One timer. Setting it unsets what it was set to; without an act, or with an infinite time, that is all. */
+/** One timer. Setting it unsets what it was set to; without a time, or with one that timers can't hold, that is all. */
 export function newTimer(): (ms?: number, act?: () => void) => void {
   let timer: ReturnType<typeof setTimeout> | undefined;
-  return (ms = 0, act) => {
+  return (ms, act) => {
     clearTimeout(timer);
-    if (act && ms < Infinity) timer = setTimeout(act, ms);
+    if ((ms as number) < 2e9) timer = setTimeout(act as () => void, ms);
   };
 }
 

@@ -46,7 +46,8 @@ export function newWords(): Words {
       });
       channel.addEventListener("message", async ({ data }) => {
         if (isInitiator) return;
-        const opened = new Uint8Array(data);
+        // A text would be read as a length, and so much memory taken.
+        const opened = new Uint8Array(data instanceof ArrayBuffer ? data : []);
         const committed = toHex(await hash("commit", opened));
         if (committed !== mine.commitment) mine.reject(new Error("The commitment does not hold."));
         else finish(mine, connection, opened, mine.nonce).catch(mine.reject);
@@ -112,6 +113,6 @@ function toHex(bytes: Uint8Array): string {
 }
 
 function fromHex(text: string | undefined): Uint8Array<ArrayBuffer> | undefined {
-  if (!text || !/^[0-9a-f]{32}$/.test(text)) return undefined;
+  if (typeof text !== "string" || !/^[0-9a-f]{32}$/.test(text)) return undefined;
   return Uint8Array.from(text.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
 }

@@ -26,6 +26,9 @@ type Kind = "link" | "voice" | "guest";
 const HERE: readonly string[] = ["bad-code", "unsupported", "no-relay"];
 const IS_OVER = "The conversation is over. Nothing of it is kept.";
 const MEBIBYTE = 1_048_576;
+/** So much of what the other sent is kept at once: files in bytes, and lines of the conversation. */
+const MOST_KEPT_BYTES = 2 * LARGEST_FILE_BYTES;
+const MOST_LINES = 2_000;
 
 const steps = newSteps();
 const text = element<HTMLInputElement>("text");
@@ -36,6 +39,8 @@ let talk: Talk | undefined;
 /** The channel that `talk` is over: the same one may come back after an interruption, with a file half sent. */
 let spoken: RTCDataChannel | undefined;
 let hasTalked = false;
+/** Where the files that came can be saved from: they are in memory until these are revoked. */
+let kept: { url: string; bytes: number; line: HTMLElement }[] = [];
 
 element("address").textContent = `${location.host}${location.pathname}`;
 onClick("#by-link", () => begin("link", newCode()));
@@ -75,7 +80,7 @@ function begin(as: Kind, code: string): void {
   talk = spoken = undefined;
   hasTalked = false;
   steps.reset(true);
-  element("log").replaceChildren();
+  clear();
   const relay = new URL(".", location.href);
   relay.protocol = relay.protocol.replace("http", "ws");
   // A reload comes back to the same view: the browser keeps this with the tab, and only there.
@@ -239,7 +244,30 @@ function received(name: string, blob: Blob): void {
   const link = made("a", `Save ${name} (${sizeOf(blob.size)})`);
   link.href = URL.createObjectURL(blob);
   link.download = name;
-  line("theirs", "").append(link);
+  const one = line("theirs", "");
+  one.append(link);
+  kept.push({ url: link.href, bytes: blob.size, line: one });
+  // Who sends without end takes the room of what they sent before, not all memory.
+  while (kept.length > 1 && kept.reduce((sum, { bytes }) => sum + bytes, 0) > MOST_KEPT_BYTES) {
+    const oldest = kept.shift();
+    if (!oldest) return;
+    URL.revokeObjectURL(oldest.url);
+    oldest.line.textContent = "An older file is no longer here: newer ones took its room.";
+  }
+}
+
+/** Takes the oldest line off, with its file if it has one. */
+function drop(oldest: Element | null): void {
+  oldest?.remove();
+  for (const { url } of kept.filter(({ line }) => line === oldest)) URL.revokeObjectURL(url);
+  kept = kept.filter(({ line }) => line !== oldest);
+}
+
+/** Lets go of the conversation, and of the files that came. */
+function clear(): void {
+  for (const { url } of kept) URL.revokeObjectURL(url);
+  kept = [];
+  element("log").replaceChildren();
 }
 
 function sizeOf(bytes: number): string {
@@ -253,6 +281,7 @@ function line(of: "mine" | "theirs" | "note", said: string): HTMLElement {
   if (of !== "note") one.append(made("span", of === "mine" ? "You" : "The other", "who"));
   one.append(said);
   log.append(one);
+  while (log.childElementCount > MOST_LINES) drop(log.firstElementChild);
   log.scrollTop = log.scrollHeight;
   return one;
 }
@@ -283,7 +312,7 @@ function leave(why: string): void {
   session = undefined;
   talk = spoken = undefined;
   hasTalked = false;
-  element("log").replaceChildren();
+  clear();
   history.replaceState(null, "", location.pathname);
   steps.reset(false);
   show("start");

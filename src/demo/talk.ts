@@ -44,7 +44,7 @@ export function newTalk(
   }
 
   function piece(data: ArrayBuffer): void {
-    if (!incoming) return;
+    if (!incoming || data.byteLength === 0) return; // pieces of nothing would pile up
     incoming.left -= data.byteLength;
     incoming.pieces.push(data);
     if (incoming.left < 0)

@@ -4,7 +4,7 @@ import { type ConnectOptions, connect, newCode, type Session, type SessionEvents
 import { freePort } from "../support/machines/free-port.ts";
 import { atLeast, equals, until } from "../support/machines/until.ts";
 import { spawnRelay } from "../support/relays/relay.ts";
-import { type Script, startScriptedRelay, type Wire } from "./scripted-relay.ts";
+import { type Script, type ScriptedSocket, startScriptedRelay, type Wire } from "./scripted-relay.ts";
 
 setDefaultTimeout(30_000);
 
@@ -244,6 +244,49 @@ describe("the wire", () => {
     bob.session.signal({ data: "mine" });
     await until("a signal", () => alice.signals.length, atLeast(1));
     expect(alice.signals).toEqual([{ data: "mine" }]);
+  });
+
+  test.each([
+    ["made of two of its own", (me: string) => `${me}>${me}`],
+    ["its own, in a list", (me: string) => [me]],
+    ["no text", () => ({ toString: 1 })],
+  ])("a name of the other that is %s is not believed, and nothing comes back reflected", async (_, forge) => {
+    let me = "";
+    let page: ScriptedSocket | undefined;
+    await using relay = startScriptedRelay({
+      join(socket, message) {
+        me = String(message["instance"]);
+        page = socket;
+        for (const told of [
+          { type: "joined", token: "t" },
+          { type: "ready", pairing: 1, peer: forge(me) },
+        ])
+          socket.send(JSON.stringify(told));
+        return true;
+      },
+      async change(message) {
+        page?.send(JSON.stringify(message));
+        return message;
+      },
+    });
+    using alice = new Peer({ url: relay.url });
+    alice.session.addEventListener("ready", () => alice.session.signal({ data: "mine" }));
+    await until("a join", () => me !== "");
+    page?.send(JSON.stringify({ type: "ready", pairing: 2, peer: "bobbobbob" }));
+    await until("a signal", () => relay.received.length, equals(2));
+    page?.send(JSON.stringify({ type: "ready", pairing: 3, peer: "evebobbob" }));
+    await until("a signal", () => relay.received.length, equals(3));
+    expect([alice.signals, alice.log.filter((one) => one === "ready").length]).toEqual([[], 2]);
+  });
+
+  test("a relay that is named twice is sat on once; a URL that is none ends it, with a reason", async () => {
+    await using relay = await spawnRelay("source");
+    const code = newCode();
+    using alice = new Peer({ url: [relay.url, relay.url], code });
+    using bob = new Peer({ url: [relay.url, relay.url], code });
+    await met(alice, bob);
+    using lost = new Peer({ url: "no such://place" });
+    expect(await lost.next("failed")).toMatchObject({ reason: "unsupported", retry: false });
   });
 
   test("says when to come back, and that is when: not before, and not for good", async () => {

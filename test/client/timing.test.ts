@@ -105,6 +105,23 @@ class HandConnection extends EventTarget {
   }
 }
 
+/** As browsers are: it takes no servers that are none. */
+class PickyConnection extends HandConnection {
+  constructor(configuration: RTCConfiguration | undefined) {
+    check(configuration);
+    super();
+  }
+  override setConfiguration(configuration?: RTCConfiguration) {
+    check(configuration);
+    super.setConfiguration();
+  }
+}
+
+function check(configuration: RTCConfiguration | undefined): void {
+  for (const { urls } of configuration?.iceServers ?? [])
+    if (!/^stun:/.test(String(urls))) throw new SyntaxError("no server");
+}
+
 function begin(options: Partial<ConnectOptions> = {}): void {
   session = connect({
     url: "ws://relay",
@@ -271,4 +288,81 @@ describe("a connection", () => {
     await pc.become("failed"); // now it is
     expect(HandSocket.all.length).toBe(length + 1);
   });
+});
+
+describe("a session that is closed by what it says", () => {
+  test.each(["waiting", "ready", "peer-left", "interrupted"] as const)(
+    "in %s stays closed, and lets go",
+    async (type) => {
+      begin({ role: "initiator" });
+      session.addEventListener(type, () => session.close());
+      await timers.pass(0);
+      const socket = await HandSocket.last.open();
+      await socket.say({ type: "joined", token: "t", expiresInMs: 600_000, opposite: false });
+      if (type !== "waiting") await socket.say(READY);
+      if (type === "peer-left") await socket.say({ type });
+      const [pc] = HandConnection.all;
+      if (type === "interrupted") {
+        await socket.say(ANSWER);
+        await pc?.become("connected");
+        await pc?.become("failed");
+      }
+      session.restart();
+      await timers.pass(3_600_000);
+      expect([session.state, log.filter((one) => one === "waiting").length]).toEqual(["closed", 1]);
+      expect([HandSocket.all.length, socket.readyState]).toEqual([1, 3]);
+      expect(HandConnection.all.filter(({ connectionState }) => connectionState !== "closed")).toEqual([]);
+    },
+  );
+});
+
+describe("a relay that lies", () => {
+  test.each([[5], [{}], [[null]], ["turn:x"], [[{ urls: "http://x" }]]])(
+    "about servers, %p, is not believed: the two connect without",
+    async (iceServers) => {
+      begin({ role: "initiator", RTCPeerConnection: PickyConnection as never });
+      await timers.pass(0);
+      const socket = await HandSocket.last.open();
+      await socket.say({ type: "joined", token: "t", expiresInMs: 600_000 }, { ...READY, iceServers });
+      await socket.say(ANSWER);
+      const [pc] = HandConnection.all;
+      await pc?.become("connected");
+      expect(session.state).toBe("connected");
+      await pc?.become("failed");
+      expect(pc?.asked.at(-1)).toBe("restartIce");
+    },
+  );
+
+  test.each([[-1e12], ["soon"], [{}], [{ toString: 1 }], [1e12]])(
+    "about when to come back, %p, is not dialled without a pause",
+    async (retryAfterMs) => {
+      begin({ waitMs: Infinity });
+      timers.chance = 0.5;
+      await timers.pass(0);
+      for (let round = 0; round < 20; round++) {
+        const socket = await HandSocket.last.open();
+        await socket.say({ type: "error", code: "slow", message: "m", retryAfterMs, retry: true });
+        if (socket.readyState === 1) await socket.end(4001, "slow");
+        await timers.pass(1_000);
+      }
+      expect(HandSocket.all.length).toBeLessThan(10); // of 21 that it could have
+    },
+  );
+
+  test("about why it sends away, with what is no text, is heard, and it is over", async () => {
+    begin();
+    await timers.pass(0);
+    const socket = await HandSocket.last.open();
+    await socket.say({ type: "error", code: "quota", message: { toString: 1 } });
+    await socket.end(4506, "quota");
+    await expect(session.connected).rejects.toMatchObject({ reason: "quota" });
+  });
+});
+
+test("a wait longer than timers can hold is no wait of nothing", async () => {
+  begin({ waitMs: 30 * 86_400_000 });
+  await timers.pass(0);
+  expect(log).toEqual([]);
+  await timers.pass(1);
+  expect(session.state).toBe("connecting");
 });

@@ -114,6 +114,7 @@ describe.skipIf(!hasChromium() && !process.env["CI"])("the page to try a relay",
     await bob.page.click("#join button");
     await bob.says("#code-error", "That is no whole code");
     expect(await bob.page.getAttribute("#code", "aria-invalid")).toBe("true");
+    expect(await bob.page.getAttribute("#code", "maxlength")).toBe("400"); // a whole link fits
     await bob.page.fill("#code", "7K3M-9QX2-W4TB");
     await bob.page.click("#join button");
     await bob.says("#wait-text", "Nobody else is there yet");
@@ -140,7 +141,11 @@ describe.skipIf(!hasChromium() && !process.env["CI"])("the page to try a relay",
     await using alice = await DemoPage.open(browser, url);
     await using bob = await DemoPage.open(browser, await alice.invite());
     await untilTalking(alice, bob);
+    await bob.page.setInputFiles("#file", { name: "a.txt", mimeType: "text/plain", buffer: Buffer.from("secret") });
+    const kept = await alice.page.locator("#log a").getAttribute("href");
+    await alice.page.evaluate("revoked = []; URL.revokeObjectURL = (url) => revoked.push(url)");
     await alice.page.click("#chat .end");
+    expect(await alice.page.evaluate<string[]>("revoked")).toEqual([kept ?? ""]);
     await alice.says("#status", "The conversation is over");
     expect(await alice.page.evaluate("[location.hash, document.querySelector('#log').textContent]")).toEqual(["", ""]);
     await bob.says("#status", "The other person is gone");
