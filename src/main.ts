@@ -284,7 +284,7 @@ async function runHelper(): Promise<void> {
   const [{ help }, { lockDown }] = await Promise.all([import("./cluster/helper.ts"), import("./lockdown/sandbox.ts")]);
   ignoreOthers();
   // What ends the relay comes to all of its group. The helper ends when the relay has: it has to say so to the engine.
-  for (const name of [...SIGNALS.drain, "SIGHUP", ...SIGNALS.nothing] as const) process.on(name, () => {});
+  for (const name of Object.values(SIGNALS).flat()) process.on(name, () => {});
   await help(
     () => lockDown(process.pid, ["sockets"]),
     () => process.exit(EXIT.well),

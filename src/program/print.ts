@@ -1,7 +1,7 @@
 /**
  * What stands around a relay, written to fit its options: a systemd unit, the block of a proxy in front of it, the
- * kernel's filter, or the hashes of the scripts that it serves. It returns text; nothing here knows whether such a program is installed. Of the machine it asks only
- * whether the files that are named are there.
+ * kernel's filter, or the hashes of the scripts that it serves. It returns text; nothing here knows whether such a
+ * program is installed. Of the machine it asks only whether the files that are named are there.
  */
 import { statSync } from "node:fs";
 import { version } from "../../package.json" with { type: "json" };

@@ -1,6 +1,7 @@
 /** Two relays as they are released, with a real engine: what peers, operator and engine see of it. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { SIGNALS } from "../../src/program/signals.ts";
 import { EngineProcess } from "../support/cluster/engine-process.ts";
 import { type Nodes, startNodes } from "../support/cluster/nodes.ts";
 import { helperOf, newPairAt, tryJoin } from "../support/cluster/peers.ts";
@@ -98,6 +99,19 @@ test("the engine sees no code, no token and nothing of a message", async () => {
 });
 
 describe("the helper", () => {
+  test("outlives each signal that comes to all of a unit, as the relay does", async () => {
+    const { alice, bob } = await newPairAt(one, one);
+    const pid = await helperOf(one);
+    for (const signal of [...SIGNALS.gather, ...SIGNALS.hangUp, "SIGUSR1"] as const) {
+      process.kill(pid, signal);
+      expect([signal, await alice.drain(), await bob.drain()]).toEqual([signal, [], []]);
+    }
+    const pair = await newPairAt(one, other); // by a helper that is still there
+    expect(await helperOf(one)).toBe(pid);
+    for (const client of [alice, bob, pair.alice, pair.bob]) client.close();
+    await cluster.engine.untilForgotten();
+  });
+
   test("is locked, and has nothing open but pipes and sockets", async () => {
     const pid = await helperOf(one);
     const status = readFileSync(`/proc/${pid}/status`, "utf8");
