@@ -5,14 +5,14 @@
 import { isatty } from "node:tty";
 import { version } from "../package.json" with { type: "json" };
 import type { Cluster, ClusterConfig } from "./cluster/cluster.ts";
-import { LoopClock } from "./core/clock.ts";
-import type { Warning } from "./core/events.ts";
-import { type Dependencies, type Relay, startRelay } from "./core/relay.ts";
+import { type Relay, startRelay } from "./core/relay.ts";
 import { tuneListeners } from "./lockdown/listeners.ts";
 import { Notifier } from "./lockdown/notifier.ts";
 import { SCRUB_MS, Scrubber } from "./lockdown/scrubber.ts";
 import type { Admin, startAdmin } from "./program/admin.ts";
+import { BOOKS_DIFFER, Books, gauges } from "./program/books.ts";
 import { COMMIT, versionLine } from "./program/build.ts";
+import { LoopClock } from "./program/clock.ts";
 import { CHECK_OPTIONS, commandIn, PRINT_OPTIONS } from "./program/commands.ts";
 import {
   type Config,
@@ -39,7 +39,7 @@ import type { Certificate } from "./program/tls.ts";
 import type { Turn } from "./program/turn.ts";
 import { WARNINGS } from "./program/warnings.ts";
 import { WATCH_MS, Wrappers } from "./program/wrappers.ts";
-import { answer, type More } from "./web/http.ts";
+import { answer, type More, refusal } from "./web/http.ts";
 import { newScript } from "./web/script.ts";
 
 /** A word that nobody types: the relay starts itself by it, to speak to an engine of --cluster. */
@@ -88,7 +88,10 @@ async function serve(args: readonly string[]): Promise<void> {
     () => performance.now(),
     (line, fact) => log.say("limit", line, {}, { ...fact }),
   );
-  const metrics = new Metrics(refusals);
+  const metrics = new Metrics(refusals, {
+    warn: (warning) => log.warn(WARNINGS[warning]),
+    swept: () => books.turn(),
+  });
   const resources = new ResourceReader();
   const memory = new MemoryWatch(config.maxMemoryBytes, () => resources.residentBytes());
   let isLocked = false;
@@ -98,9 +101,23 @@ async function serve(args: readonly string[]): Promise<void> {
   }
   const admin =
     config.admin && adminRoom && listen(log, config.admin, (where) => listenForOperator(where, adminRoom.startAdmin));
-  const relay = listen(log, config, () =>
-    startRelay(config, dependencies(log, metrics, memory, { tls, turn, cluster, pages }, failed)),
+  const relay: Relay = listen(log, config, () =>
+    startRelay(config, {
+      events: metrics,
+      clock: new LoopClock(),
+      http: (request) => answer(request, books.status, relay.state.sessions.size, pages),
+      refusal,
+      isShort: () => memory.isShort,
+      failed,
+      ...(tls && { tls: { cert: tls.cert, key: tls.key } }),
+      ...(turn && { moreInReady: turn.inReady }),
+      ...(cluster && { directory: cluster }),
+    }),
   );
+  const books = new Books(relay, (differences) => {
+    metrics.differed(differences);
+    if (differences > 0) log.warn(BOOKS_DIFFER);
+  });
   cluster?.serve(relay.forNodes);
   const { drainMs } = config;
   const draining = newDraining({ log, notifier, relay, admin, cluster, drainMs, exit: (code) => process.exit(code) });
@@ -161,55 +178,25 @@ async function serve(args: readonly string[]): Promise<void> {
     metrics.failed();
     log.warn(`internal error: ${describeFailure(error)}`);
     setTimeout(() => {
-      if (relay.check()) draining.begin(EXIT.failed);
+      if (books.check()) draining.begin(EXIT.failed);
     });
   }
 
   /** What it asks the relay for is there by the time that anybody can ask. */
   function listenForOperator({ host, port }: Endpoint, start: typeof startAdmin): Admin {
     return start(host, port, {
-      status: () => relay.status(),
+      status: () => books.status,
       isCutOff: () => cluster?.isCutOff ?? false,
-      isCrowded: () => relay.gauges().sockets > config.highWater || memory.isShort,
+      isCrowded: () => gauges(relay.state).sockets > config.highWater || memory.isShort,
       metrics() {
         const secondsLeft = tls && Math.floor((tls.expiresAt - Date.now()) / 1_000);
         const program = { version, commit: COMMIT ?? "unknown", bun: Bun.version, isLocked, droppedLines: log.dropped };
         const used = { ...resources.read(), memoryBytes: memory.usedBytes, memoryMarkBytes: memory.markBytes };
         const nodes = cluster?.metrics().map((row) => family(...row)) ?? [];
-        return metrics.write(relay.gauges(), used, program, secondsLeft) + nodes.join("");
+        return metrics.write(gauges(relay.state), used, program, secondsLeft) + nodes.join("");
       },
     });
   }
-}
-
-interface Chosen {
-  readonly tls: Certificate | null;
-  readonly turn: Turn | null;
-  readonly cluster: Cluster | null;
-  readonly pages: More;
-}
-
-function dependencies(
-  log: Log,
-  metrics: Metrics,
-  memory: MemoryWatch,
-  { tls, turn, cluster, pages }: Chosen,
-  failed: (error: unknown) => void,
-): Dependencies {
-  const world: Dependencies = {
-    events: metrics,
-    http: (request, status, sessions) => answer(request, status, sessions, pages),
-    isShort: () => memory.isShort,
-    warn: (warning: Warning) => log.warn(WARNINGS[warning]),
-    failed,
-    clock: new LoopClock(),
-  };
-  return {
-    ...world,
-    ...(tls && { tls: { cert: tls.cert, key: tls.key } }),
-    ...(turn && { moreInReady: turn.inReady }),
-    ...(cluster && { directory: cluster }),
-  };
 }
 
 /** What is served besides: the browsers' library, and the page to try the relay. Ends the process where that was not built. */

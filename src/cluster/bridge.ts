@@ -18,10 +18,13 @@ import type { Call } from "./script.ts";
 export interface Host {
   apply(event: CoreEvent): void;
   refuse(peer: Peer, name: ErrorName): void;
-  guest(peer: Peer, text: string | null): void;
-  pass(peer: Peer, text: string): boolean;
-  publish(sessionCode: string, text: string): number;
-  now(): number;
+  /** Something was said on this socket. */
+  take(socket: Socket, text: string): void;
+  /** It is gone. */
+  part(peer: Peer): void;
+  readonly server: { publish(sessionCode: string, text: string): number };
+  readonly clock: { now(): number };
+  readonly config: { readonly maxBufferedBytes: number };
   /** On which guests count: each is counted by its own node. */
   readonly guestAccount: Account;
 }
@@ -62,7 +65,7 @@ class GuestSocket implements Socket {
   }
 
   publishText(topic: string, text: string): number {
-    return this.#host.publish(topic, text);
+    return this.#host.server.publish(topic, text);
   }
 
   close(_code?: number, reason = ""): void {
@@ -293,22 +296,22 @@ export class Bridge implements Directory {
     guest.socket = new GuestSocket(guest, link, this.#send, host, () => this.#soon(() => this.#exit(host, link)));
     this.#guests.set(link, guest);
     host.apply({ type: "connect", peer: guest });
-    host.guest(guest, join);
+    host.take(guest.socket, join);
   }
 
   #exit(host: Host, link: Link): void {
     const guest = this.#guests.get(link);
     this.#guests.delete(link);
-    if (guest) host.guest(guest, null);
+    if (guest) host.part(guest);
   }
 
   #hear(host: Host, link: Link, kind: Kind, text: string): void {
     const guest = this.#guests.get(link);
     if (!guest) return;
     if (kind === "left") this.#exit(host, link);
-    else if (kind === "text") host.guest(guest, text);
+    else if (kind === "text" && guest.socket) host.take(guest.socket, text);
     else if (kind === "heard") {
-      guest.heardAt = host.now();
+      guest.heardAt = host.clock.now();
       host.apply({ type: "heard", peer: guest });
     }
   }
@@ -318,7 +321,7 @@ export class Bridge implements Directory {
     if (!peer) return;
     if (kind === "close") this.#dismiss(host, link, peer, text);
     else if (kind === "probe") host.apply({ type: "probe", peer });
-    else if (!host.pass(peer, text)) host.refuse(peer, "slow");
+    else if (!peer.isTaken(peer.socket?.sendText(text) ?? 1, host.config.maxBufferedBytes)) host.refuse(peer, "slow");
     if (kind === "ready" || kind === "peer-left") host.apply({ type: "met", peer, isMet: kind === "ready" });
   }
 
@@ -326,7 +329,7 @@ export class Bridge implements Directory {
   #dismiss(host: Host, link: Link, peer: Peer, reason: string): void {
     this.#away.delete(link);
     const name = Object.hasOwn(ERRORS, reason) ? (reason as ErrorName) : "restarting";
-    if (name === "session-full" || name === "role-taken") peer.account.failures.take(host.now());
+    if (name === "session-full" || name === "role-taken") peer.account.failures.take(host.clock.now());
     peer.closedFor = name;
     peer.socket?.close(ERRORS[name].close ?? undefined, name);
   }

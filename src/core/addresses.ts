@@ -6,11 +6,8 @@ import { isIPv4 } from "node:net";
 /** An address as 128 bits; IPv4 is ::ffff:a.b.c.d (RFC 4291, section 2.5.5.2). */
 export type Address = bigint;
 const V4 = 0xffff_0000_0000n;
-/** Of somebody whose address can't be read: in no range. */
-export const UNKNOWN: Address = -1n;
-
-/** The addresses whose first `bits` bits are those of `address`. */
-export type Cidr = { readonly address: Address; readonly bits: number };
+export const UNKNOWN: Address = -1n; // of somebody whose address can't be read: in no range
+export type Cidr = { readonly address: Address; readonly bits: number }; // all whose first bits are those of `address`
 
 const LONGEST = 100; // with zone and port, and to spare: an expression's time may grow with the square of a text
 const LONGEST_HEADER = 1_000; // so much of X-Forwarded-For is read, from its right end
@@ -24,19 +21,13 @@ export function parseAddress(text: string): Address | null {
   if (isIPv4(v4)) return V4 | BigInt(v4.split(".").reduce((bits, byte) => bits * 256 + Number(byte), 0));
   const host = URL.parse(`ws://[${v6}]`)?.hostname; // checked, and in the one notation that RFC 5952 leaves
   if (host === undefined) return null;
+  const digits = (groups: string) => Array.from(groups.split(":"), (group) => group.padStart(4, "0")).join("");
   const [head = "", tail = ""] = host.slice(1, -1).split("::").map(digits);
   return BigInt(`0x${head.padEnd(32 - tail.length, "0")}${tail}`);
 }
 
-/** Groups of hex digits, each filled up to four; no group counts as one of zeros. */
-function digits(groups: string): string {
-  const each = groups.split(":").map((group) => group.padStart(4, "0"));
-  return each.join("");
-}
-
-export function isIn(address: Address, ranges: readonly Cidr[]): boolean {
-  return ranges.some((range) => (address ^ range.address) >> BigInt(128 - range.bits) === 0n);
-}
+export const isIn = (address: Address, ranges: readonly Cidr[]): boolean =>
+  ranges.some((range) => (address ^ range.address) >> BigInt(128 - range.bits) === 0n);
 
 /** Whom a trusted proxy names as its client, or null. The header is read from its right end, where the nearest proxy wrote,
  * and only as far as the proxies are trusted. */

@@ -1,8 +1,8 @@
 /**
- * Admission: who holds which seat, who waits for one, and how each wait ends (docs/PROTOCOL.md, "Seats"). Owns the live
- * sessions and every peer's place. A reducer: `step` takes the state, an event and the time, brings the state up to
- * date, and returns what the edge has to do about it, in order. It never sends, closes, waits, draws lots or reads a
- * clock. A session exists while a seat is held: with its last peer its entry, and so its code, is gone.
+ * Admission: who holds which seat, who waits for one, and how each wait ends (docs/PROTOCOL.md, "Seats"). A reducer:
+ * `step` takes the state, an event and the time, brings the state up to date, and returns what the edge has to do about
+ * it, in order. It never sends, closes, waits, draws lots or reads a clock. With its last peer a session, and so its
+ * code, is gone. Whom a refusal ends is closed by the edge, which then says that it is gone.
  *
  *   phase    event                                  next     effects
  *   -        connect                                new
@@ -16,10 +16,8 @@
  *   new      join: the holder was not               probing  [probe holder]
  *   new      tick: no join in its time              new      refuse: join-timeout
  *   pending  answer: yes                                     as a join with no directory; [give back]
- *   pending  answer: no                             new      refuse, as it says
  *   pending  answer: another node has its session   away
- *   away     answer: no                             new      refuse, as it says
- *   away     heard, after a probe                   away     heard to that node
+ *   both     answer: no                             new      refuse, as it says
  *   away     met: nobody opposite, while draining   away     refuse: restarting
  *   away     leave, gone                            gone     left to that node
  *   pending  tick: no answer for PENDING_MS         new      withdraw, refuse: at-capacity
@@ -33,8 +31,6 @@
  *   seated   gather: nobody sits opposite           same     refuse: restarting
  *   others   join                                   same     refuse: already-joined
  *   others   answer: yes                            same     give back
- *
- * Whom a refusal ends is closed by the edge, which then says that it is gone.
  */
 import { timingSafeEqual } from "node:crypto";
 import type { Outcome } from "./events.ts";
@@ -58,72 +54,57 @@ export type Event =
   | { readonly type: "answer"; readonly peer: Peer; readonly join: JoinMessage; readonly answer: Answer }
   | { readonly type: "met"; readonly peer: Peer; readonly isMet: boolean }
   | { readonly type: "lost"; readonly sessionCode: string }
-  | { readonly type: "tick" }
-  | { readonly type: "drain" }
-  | { readonly type: "gather" };
+  | { readonly type: "tick" | "drain" | "gather" };
 
 /** What the edge has to do, and about whom. */
-export interface Effects {
-  seat: { peer: Peer; session: Session };
-  unseat: { peer: Peer; session: Session };
-  ready: { session: Session; waitedMs: number | null }; // since the first join, where it is the first time
-  left: { peer: Opposite };
-  heard: { peer: Opposite };
-  probe: { peer: Peer };
-  refuse: { peer: Peer; name: ErrorName; retryMs: number | null }; // to wait before another try, where known here
-  ask: { peer: Peer; join: JoinMessage };
-  withdraw: { peer: Peer; join: JoinMessage };
-  "give back": { seat: Seat };
-  ended: { outcome: Outcome };
-}
-export type Effect = { [Do in keyof Effects]: { readonly do: Do } & Readonly<Effects[Do]> }[keyof Effects];
+export type Effect =
+  | { readonly do: "seat" | "unseat"; readonly peer: Peer; readonly session: Session }
+  | { readonly do: "ready"; readonly session: Session; readonly waitedMs: number | null } // since it began, the first time
+  | { readonly do: "left" | "probe"; readonly peer: Opposite }
+  | { readonly do: "refuse"; readonly peer: Peer; readonly name: ErrorName; readonly retryMs: number | null }
+  | { readonly do: "ask" | "withdraw"; readonly peer: Peer; readonly join: JoinMessage }
+  | { readonly do: "give back"; readonly seat: Seat }
+  | { readonly do: "ended"; readonly outcome: Outcome };
 
-export class State {
-  readonly sessions = new Map<string, Session>();
-  readonly peers = new Set<Peer>();
-  seats = 0; // that are held
-  waiting = 0; // sessions in which nobody has come yet to the first
-  isDraining = false;
-  readonly limits: Limits;
-  readonly asks: boolean;
+export type State = ReturnType<typeof newState>;
 
-  /** @param asks whether a directory is asked before anybody is seated */
-  constructor(limits: Limits, asks = false) {
-    this.limits = limits;
-    this.asks = asks;
-  }
+/** A relay without anybody. `asks`: whether a directory is asked before anybody is seated. */
+export function newState(limits: Limits, asks = false) {
+  const [sessions, peers] = [new Map<string, Session>(), new Set<Peer>()];
+  return { limits, asks, sessions, peers, seats: 0, waiting: 0, isDraining: false }; // seats: that are held
 }
 
-/** One step: what it works on, when, and what comes of it. */
 type Turn = { readonly state: State; readonly now: number; readonly effects: Effect[] };
 
-/** Returns what is to be done, in this order; the state is up to date before any of it. `now`: ms that never go back. */
+/** Returns what is to be done, in this order. `now`: ms that never go back. */
 export function step(state: State, event: Event, now: number): Effect[] {
   const turn: Turn = { state, now, effects: [] };
   if (event.type === "join") join(turn, event.peer, event.join, event.token);
   else if (event.type === "answer") answer(turn, event.peer, event.join, event.answer);
   else if (event.type === "met") meet(turn, event.peer, event.isMet);
-  else if (event.type === "lost") lose(turn, event.sessionCode);
+  else if (event.type === "lost") expire(turn, state.sessions.get(event.sessionCode), "restarting");
   else if (event.type === "probe") ask(turn, event.peer);
   else if (event.type === "tick") tick(turn);
-  else if (event.type === "drain") sendAway(turn, true);
-  else if (event.type === "gather") sendAway(turn, false);
+  else if (!("peer" in event)) sendAway(turn, event.type === "drain");
   else if (event.type === "connect") state.peers.add(enter(turn, event.peer, "new"));
-  else if (event.type === "heard") hear(turn, event.peer);
+  else if (event.type === "heard") settle(turn, event.peer);
   else leave(turn, event.peer);
   if (event.type === "gone") state.peers.delete(event.peer);
   return turn.effects;
 }
 
-/** Who sits opposite `peer`, or null. */
-export function opposite({ session, isInitiator }: Peer): Peer | null {
-  return session && (isInitiator ? session.joiner : session.initiator);
+/** Who holds this seat of a session, or null. */
+function holderOf(session: Session | null | undefined, isInitiator: boolean): Peer | null {
+  return (isInitiator ? session?.initiator : session?.joiner) ?? null;
 }
+
+/** Who sits opposite `peer`, or null. */
+export const opposite = ({ session, isInitiator }: Peer): Peer | null => holderOf(session, !isInitiator);
 
 function join(turn: Turn, peer: Peer, join: JoinMessage, token: string) {
   const { state, now } = turn;
   if (peer.phase !== "new") return refuse(turn, peer, "already-joined");
-  const holder = holderOf(state, join);
+  const holder = holderOf(state.sessions.get(join.sessionCode), join.isInitiator);
   peer.token = token;
   peer.instance = join.instance;
   peer.answers = join.answers;
@@ -143,7 +124,7 @@ function join(turn: Turn, peer: Peer, join: JoinMessage, token: string) {
 function admit(turn: Turn, peer: Peer, join: JoinMessage, isGranted: boolean) {
   const { state, now, effects } = turn;
   const session = state.sessions.get(join.sessionCode);
-  const holder = holderOf(state, join);
+  const holder = holderOf(session, join.isInitiator);
   if (holder && now - holder.heardAt >= HEARD_MS) return probe(turn, holder, peer, join);
   if (session && holder) {
     const isFull = opposite(holder) !== null;
@@ -158,8 +139,7 @@ function admit(turn: Turn, peer: Peer, join: JoinMessage, isGranted: boolean) {
   if (!session) {
     if (state.waiting >= state.limits.maxWaiting) return refuse(turn, peer, "at-capacity");
     peer.account.failures.take(now); // as a guess does; who pairs with itself made one, too
-    const { waiting, limits } = peer.account;
-    if (waiting >= limits.maxWaitingPerAddress) return refuse(turn, peer, "rate-limited");
+    if (peer.account.waiting >= peer.account.limits.maxWaitingPerAddress) return refuse(turn, peer, "rate-limited");
   }
   seat(turn, peer, join);
 }
@@ -194,22 +174,16 @@ function ask(turn: Turn, holder: Peer) {
   turn.effects.push({ do: "probe", peer: holder });
 }
 
-function hear(turn: Turn, holder: Peer) {
-  if (holder.home !== null) turn.effects.push({ do: "heard", peer: holder.home });
-  settle(turn, holder);
-}
-
 /** Ends the probe of a holder, however it went. Whoever still waits for its seat joins anew, and `admit` decides. */
 function settle(turn: Turn, holder: Peer): void {
-  const { isDraining, asks } = turn.state;
   const newcomers = holder.newcomers ?? [];
   holder.newcomers = null;
   for (const peer of newcomers) {
     const { phase, asked } = peer;
     if (phase !== "probing" || asked === null) continue;
     enter(turn, peer, "new");
-    if (isDraining) refuse(turn, peer, "restarting");
-    else admit(turn, peer, asked, !asks);
+    if (turn.state.isDraining) refuse(turn, peer, "restarting");
+    else admit(turn, peer, asked, !turn.state.asks);
   }
 }
 
@@ -233,12 +207,6 @@ function answer(turn: Turn, peer: Peer, join: JoinMessage, answer: Answer): void
 function meet(turn: Turn, peer: Peer, isMet: boolean) {
   peer.isMet = isMet;
   if (turn.state.isDraining && !isMet) refuse(turn, peer, "restarting");
-}
-
-/** Another node may have this session by now: nobody here goes on with it. */
-function lose(turn: Turn, code: string) {
-  const session = turn.state.sessions.get(code);
-  if (session) expire(turn, session, "restarting");
 }
 
 /** Takes `peer` out, wherever it is. */
@@ -278,8 +246,8 @@ function evict(turn: Turn, holder: Peer, newcomers: readonly Peer[]) {
   refuse(turn, holder, "replaced", 0); // it may come back at once: nobody has proved to be it
 }
 
-function expire(turn: Turn, { initiator, joiner }: Session, name: ErrorName = "session-expired"): void {
-  const peers = [initiator, joiner].filter((peer) => peer !== null);
+function expire(turn: Turn, session?: Session, name: ErrorName = "session-expired"): void {
+  const peers = [session?.initiator, session?.joiner].filter((peer) => !!peer);
   for (const peer of peers) unseat(turn, enter(turn, peer, "gone"), name === "session-expired" ? "expired" : "left");
   for (const peer of peers) settle(turn, peer);
   for (const peer of peers) refuse(turn, peer, name);
@@ -337,11 +305,6 @@ function countWaiter(state: State, { initiator, joiner, readyAt }: Session, by: 
   if (waiter === null || readyAt !== null) return;
   state.waiting += by;
   waiter.account.waiting += by;
-}
-
-function holderOf({ sessions }: State, { sessionCode, isInitiator }: Seat): Peer | null {
-  const session = sessions.get(sessionCode);
-  return (isInitiator ? session?.initiator : session?.joiner) ?? null;
 }
 
 function refuse({ effects }: Turn, peer: Peer, name: ErrorName, retryMs: number | null = null) {

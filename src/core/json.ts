@@ -5,45 +5,42 @@
 
 export const MAX_DEPTH = 8; // a payload nests once; what nests deeper than this is an attack on a parser
 export const MAX_PIECES = 2_048; // characters outside of strings, strings, quotes in them: 64 KiB of them cost 12 ms
+const [QUOTE, COLON, BACKSLASH] = [0x22, 0x3a, 0x5c];
 
-export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
+export const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** The object that `text` is, if it is I-JSON (RFC 7493), modest, and safe to merge for a careless reader; else null. */
 export function readStrict(text: string): Record<string, unknown> | null {
   const written = namesWritten(text);
-  if (Number.isNaN(written)) return null;
-  let value: unknown;
   try {
-    value = JSON.parse(text);
+    const value: unknown = written === null ? null : JSON.parse(text);
+    return isObject(value) && namesIn(value, 0) === written ? value : null;
   } catch {
     return null; // the parser's error quotes its input: it is dropped here, unseen
   }
-  return isObject(value) && namesIn(value, 0) === written ? value : null;
 }
 
-/**
- * How many names are written in `text`, if it is JSON: colons outside of strings; NaN beyond MAX_PIECES. The parser keeps
- * only the last of two equal names, so more written than parsed means one stands twice (RFC 7493, section 2.3).
- */
-function namesWritten(text: string): number {
+/** How many names are written in `text`, if it is JSON: colons outside of strings; null beyond MAX_PIECES. The parser keeps
+ * only the last of two equal names, so more written than parsed means one stands twice (RFC 7493, section 2.3). */
+function namesWritten(text: string): number | null {
   let names = 0;
   let pieces = 0;
   for (let at = 0; at < text.length; at++) {
-    if (++pieces > MAX_PIECES) return Number.NaN;
-    if (text[at] === ":") names++;
-    if (text[at] !== '"') continue;
+    const character = text.charCodeAt(at);
+    if (++pieces > MAX_PIECES) return null;
+    if (character === COLON) names++;
+    if (character !== QUOTE) continue;
     do at = text.indexOf('"', at + 1);
     while (isEscaped(text, at) && ++pieces <= MAX_PIECES);
-    if (at === -1) return Number.NaN;
+    if (at === -1) return null;
   }
   return names;
 }
 
 function isEscaped(text: string, at: number): boolean {
   let backslash = at - 1;
-  while (text.charCodeAt(backslash) === 0x5c) backslash--;
+  while (text.charCodeAt(backslash) === BACKSLASH) backslash--;
   return (at - backslash) % 2 === 0;
 }
 

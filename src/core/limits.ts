@@ -1,20 +1,17 @@
 /**
- * How much one stranger may have. Owns the token bucket and the accounts of addresses. There are only so many of those,
- * so that no flood of addresses can grow them; which one an address has depends on a seed of this table's own, so that
- * nobody can aim at another's. Pure: time is passed in, and no address is kept.
+ * How much one stranger may have: the token bucket, and the accounts of addresses. There are only so many of those, so
+ * that no flood of addresses can grow them; which one an address has depends on a seed, so that nobody can aim at
+ * another's. Pure: time is passed in, and no address is kept.
  */
 import type { Address, Cidr } from "./addresses.ts";
 
-type Numbers<Names extends string> = Readonly<Record<Names, number>>;
-type Times = Numbers<"sessionTtlMs" | "joinTimeoutMs" | "pingIntervalMs" | "drainMs">;
-type Sizes = Numbers<"maxMessageBytes" | "maxBufferedBytes">;
-type AtOnce = Numbers<"maxPeers" | "maxPerAddress" | "maxWaiting" | "maxWaitingPerAddress">;
-type Rates = Numbers<"connectRate" | "failedJoinRate" | "messageRate">; // a second
-type Bursts = Numbers<"connectBurst" | "failedJoinBurst" | "messageBurst">;
-type Quotas = Numbers<"quotaMessages" | "quotaBytes">; // of one peer in all
+type Times = "sessionTtlMs" | "joinTimeoutMs" | "pingIntervalMs" | "drainMs";
+type Sizes = "maxMessageBytes" | "maxBufferedBytes" | "quotaMessages" | "quotaBytes"; // a quota: of one peer in all
+type AtOnce = "maxPeers" | "maxPerAddress" | "maxWaiting" | "maxWaitingPerAddress";
+type Buckets = "connectRate" | "connectBurst" | "failedJoinRate" | "failedJoinBurst" | "messageRate" | "messageBurst";
 
-/** What the core keeps to, and what it asks of who connects. */
-export interface Limits extends Times, Sizes, AtOnce, Rates, Bursts, Quotas {
+/** What the core keeps to, rates a second, and what it asks of who connects. */
+export interface Limits extends Readonly<Record<Times | Sizes | AtOnce | Buckets, number>> {
   readonly trustProxy: readonly Cidr[];
   readonly exempt: readonly Cidr[];
   readonly origins: readonly { matches(origin: string): boolean }[]; // whose pages may connect; none: anybody's
@@ -71,28 +68,23 @@ export class Account {
   }
 }
 
-export class AddressTable {
-  readonly exempt: Account; // of all addresses that are free of limits
-  readonly #accounts = new Map<number, Account>();
-  readonly #limits: Limits;
-  readonly #seed: number;
+export type AddressTable = ReturnType<typeof newAddressTable>;
 
-  /** @param seed 32 random bits */
-  constructor(limits: Limits, seed: number) {
-    const any = Number.POSITIVE_INFINITY;
-    const bursts = { connectBurst: any, failedJoinBurst: any, messageBurst: any };
-    const quotas = { quotaMessages: any, quotaBytes: any, maxPerAddress: any, maxWaitingPerAddress: any };
-    this.exempt = new Account({ ...limits, ...bursts, ...quotas });
-    this.#limits = limits;
-    this.#seed = seed;
-  }
+/** Makes the table of one relay. `seed`: 32 random bits; `exempt` is the account of all that are free of limits. */
+export function newAddressTable(limits: Limits, seed: number) {
+  const accounts = new Map<number, Account>();
+  const any = Number.POSITIVE_INFINITY;
+  const bursts = { connectBurst: any, failedJoinBurst: any, messageBurst: any };
+  const quotas = { quotaMessages: any, quotaBytes: any, maxPerAddress: any, maxWaitingPerAddress: any };
+  const exempt = new Account({ ...limits, ...bursts, ...quotas });
 
   /** The account of an address: of IPv4 each has one, of IPv6 each /64, since one customer has many. */
-  accountOf(address: Address): Account {
+  function accountOf(address: Address): Account {
     const isV4 = address >> 32n === 0xffffn;
-    const which = Bun.hash.xxHash32((isV4 ? address : address >> 64n).toString(16), this.#seed) % ACCOUNTS;
-    const account = this.#accounts.get(which) ?? new Account(this.#limits);
-    this.#accounts.set(which, account);
+    const which = Bun.hash.xxHash32((isV4 ? address : address >> 64n).toString(16), seed) % ACCOUNTS;
+    const account = accounts.get(which) ?? new Account(limits);
+    accounts.set(which, account);
     return account;
   }
+  return { exempt, accountOf };
 }

@@ -71,16 +71,11 @@ export class Peer implements Opposite {
   }
 
   text(text: string, from: Socket, mostBytes: number): boolean {
-    return this.#isTaken(from.publishText(this.session?.code ?? "", text), mostBytes);
+    return this.isTaken(from.publishText(this.session?.code ?? "", text), mostBytes);
   }
 
-  /** The same with what was said at another node. */
-  passed(text: string, mostBytes: number): boolean {
-    return this.#isTaken(this.socket?.sendText(text) ?? 1, mostBytes);
-  }
-
-  /** -1: it had to be queued. 0: it was not, though a peer is there; a gap is worse than an end. */
-  #isTaken(sent: number, mostBytes: number): boolean {
+  /** What sending to it came to. -1: it had to be queued. 0: it was not, though a peer is there; a gap is worse than an end. */
+  isTaken(sent: number, mostBytes: number): boolean {
     return sent > 0 || (sent < 0 && (this.socket?.getBufferedAmount() ?? 0) <= mostBytes);
   }
 

@@ -2,22 +2,17 @@
  * The wire: everything that may cross the socket, and nothing else. docs/PROTOCOL.md says the same at length.
  *
  * One WebSocket (RFC 6455), taken on any path. Every message is one text frame that holds one JSON object:
- *
  *   peer → relay    {"type":"join","sessionCode":C,"isInitiator":B,"token":T,"instance":I,"answers":B}  take this role
  *                   {"type":"offer","sessionCode":C,"offer":{…},"pairing":N}   relayed to the other peer; the same with
  *                   {"type":"answer",…,"answer":{…}}, {"type":"ice-candidate",…,"candidate":{…}} (or null), and
  *                   {"type":"signal",…,"data":…}
- *                   {"type":"leave"}                              give the seat up, then close
- *                   {"type":"ping"}, {"type":"pong"}              answered with pong; answers probe
+ *                   {"type":"leave"}, {"type":"ping"}, {"type":"pong"}    give the seat up; answered with pong; a probe's answer
  *   relay → peer    {"type":"joined","token":T,"expiresInMs":N,"opposite":B}   the join was taken; T proves it later
  *                   {"type":"ready","pairing":N,"peer":I}         the second seat was filled; to both
- *                   {"type":"peer-left"}                          the other seat fell free
- *                   {"type":"probe"}, {"type":"pong"}             answer with pong; answers ping
+ *                   {"type":"peer-left"}, {"type":"probe"}, {"type":"pong"}   the other seat fell free; answer with pong
  *                   {"type":"error","code":E,"message":M,"retry":B,"retryAfterMs":N,"field":F}   see ERRORS
- *
- * A session has two seats, initiator and joiner. Its code is made by the clients and is a secret. A relayed
- * message is parsed to check it and then passed on byte for byte, in order; it is never rebuilt.
- * This file is pure. It never keeps, prints or throws any part of what it was given.
+ * A session has two seats. Its code is made by the clients and is a secret. A relayed message is parsed to check it, and
+ * passed on byte for byte, in order. This file is pure. It never keeps, prints or throws any part of what it was given.
  */
 import { isObject, readStrict } from "./json.ts";
 
@@ -63,7 +58,7 @@ export interface RelayedMessage {
   readonly sessionCode: string;
   readonly pairing: number | null; // for which ready it is meant; null: for any
 }
-export type ClientMessage = JoinMessage | RelayedMessage | { readonly type: "leave" | "ping" | "pong" };
+export type ClientMessage = JoinMessage | RelayedMessage | { type: "leave" } | { type: "ping" } | { type: "pong" };
 /** What was wrong with a message: no JSON as it has to be, or the first field that is not what it has to be. */
 export type Field = "json" | keyof JoinMessage | keyof RelayedMessage | (typeof PAYLOADS)[RelayedType];
 
@@ -90,6 +85,9 @@ export function error(name: ErrorName, retryAfterMs: number | null = null, field
   return `{"type":"error","code":"${name}","message":"${message}","retry":${retry || wait !== ""}${wait}${where}}`;
 }
 
+const isName = (value: unknown): value is string => typeof value === "string" && /^[A-Za-z0-9_-]{8,64}$/.test(value);
+const isRelayed = (type: unknown): type is RelayedType => typeof type === "string" && Object.hasOwn(PAYLOADS, type);
+
 /** Checks a text (docs/PROTOCOL.md, "Messages"). Returns the message, or the field that makes it none; never throws. */
 export function parse(text: string): ClientMessage | Field {
   const value = readStrict(text);
@@ -112,12 +110,4 @@ export function parse(text: string): ClientMessage | Field {
   const { pairing = null } = value;
   if (pairing !== null && (typeof pairing !== "number" || !Number.isSafeInteger(pairing))) return "pairing";
   return { type, sessionCode, pairing };
-}
-
-function isRelayed(type: unknown): type is RelayedType {
-  return typeof type === "string" && Object.hasOwn(PAYLOADS, type);
-}
-
-function isName(value: unknown): value is string {
-  return typeof value === "string" && /^[A-Za-z0-9_-]{8,64}$/.test(value);
 }

@@ -1,25 +1,23 @@
 /**
- * The edge: the one place where sockets, time and rules meet. Owns the server and the sweep. A message takes three steps
- * from peer to peer: parse, check, publish. What is decided is decided elsewhere, by functions that return a value; this
- * file speaks and closes, in the order given: state first, close last. It keeps nothing of a peer beside its `Peer`.
+ * The edge: the one place where sockets, time and rules meet. Owns the server and the sweep. A message takes three steps:
+ * parse, check, publish. What is decided is decided elsewhere, by functions that return a value; this file speaks and
+ * closes, in the order given: state first, close last. It keeps nothing of a peer beside its `Peer`.
  */
-import { type Answer, type Effect, type Effects, type Event, opposite, type Seat, State, step } from "./admission.ts";
-import { type Clock, judge, TURN_MS } from "./clock.ts";
-import type { Events, Status, Warning } from "./events.ts";
-import { AddressTable, type Limits } from "./limits.ts";
+import { type Answer, type Effect, type Event, newState, opposite, type Seat, step } from "./admission.ts";
+import type { Events, Refusal } from "./events.ts";
+import { Account, type Limits, newAddressTable } from "./limits.ts";
+import { type Clock, judge, TURN_MS } from "./liveness.ts";
 import { Peer, type Socket } from "./peer.ts";
 import * as wire from "./protocol.ts";
-import { HEADERS, spread, upgradePolicy } from "./upgrades.ts";
+import { spread, upgrade } from "./upgrades.ts";
 
-const CHECK_SWEEPS = 60; // in so many the self-check looks at every session, whatever happens meanwhile
 export const READ_LIMIT_FACTOR = 17 / 16; // what is so much over the limit is read, to tell its sender why
 const LINGER_MS = 250; // so long the last close frames have to be read, before the connections under them are cut
 const ABUSE_TOKENS = 10; // so many new connections an abuse costs its address: coming back does not wash it off
 export const LEAST_WAIT_MS = 1_000; // for who was too fast: a loop of tries costs both ends more than the wait
 const LONGEST_PONG = 100; // an answer to a probe is free, and needs 15 characters
 
-/** Where a relay listens, and what it keeps to. */
-export type Listener = Limits & { readonly host: string; readonly port: number; readonly reusePort: boolean };
+type Where = { readonly host: string; readonly port: number; readonly reusePort: boolean };
 export type Relay = ReturnType<typeof startRelay>;
 
 /** Which node has which session, known to several relays. It answers `ask` in a later turn, if at all. */
@@ -34,51 +32,50 @@ export interface Directory {
 export interface Dependencies {
   readonly events: Events;
   readonly clock: Clock;
-  /** Answers a request that asks for no WebSocket. `sessions`: those with at least one peer now. */
-  http(request: Request, status: Status, sessions: number): Response;
+  http(request: Request): Response; // answers a request that asks for no WebSocket
+  refusal(why: Refusal | "error", waitMs: number | null): Response; // answers one that is refused, or broke something
   isShort?(): boolean; // whether memory is too short for anybody new
   moreInReady?(): string; // what else the `ready` of one peer holds: members as JSON, each with a comma before it
-  warn(warning: Warning): void;
   failed(error: unknown): void; // an error that nobody expected. What it quotes may be what a peer sent
   readonly tls?: { readonly cert: string; readonly key: string }; // as PEM, where the relay speaks TLS itself
   readonly directory?: Directory;
 }
 
+const newToken = () => crypto.getRandomValues(new Uint8Array(16)).toHex();
+
 /** Starts a relay. Throws where the address can't be listened on, as Bun.serve does. */
-export function startRelay(config: Listener, dependencies: Dependencies) {
-  const { events, clock, http, warn, failed, tls, directory } = dependencies;
-  const { isShort = () => false, moreInReady = () => "" } = dependencies;
-  const addresses = new AddressTable(config, crypto.getRandomValues(new Uint32Array(1))[0] ?? 0);
-  const enter = upgradePolicy(config, addresses, events, warn, isShort);
-  const state = new State(config, directory !== undefined);
-  const pingSweeps = Math.ceil(config.pingIntervalMs / TURN_MS);
-  let sweeps = 0;
-  let isDegraded = false;
+export function startRelay(config: Limits & Where, dependencies: Dependencies) {
+  const { events, clock, failed, directory, isShort = () => false, moreInReady = () => "" } = dependencies;
+  const addresses = newAddressTable(config, crypto.getRandomValues(new Uint32Array(1))[0] ?? 0);
+  const state = newState(config, directory !== undefined);
+  const pingTurns = Math.ceil(config.pingIntervalMs / TURN_MS);
+  let turns = 0;
   let cutAt = Number.POSITIVE_INFINITY; // when a drain has lasted long enough; it is over sooner if nobody is left
   let emptied = () => {};
 
   const server = Bun.serve({
     hostname: config.host,
     port: config.port,
-    ...(tls && { tls }),
+    ...(dependencies.tls && { tls: dependencies.tls }),
     development: false,
     reusePort: config.reusePort, // always said, because `development: false` alone turns it on
     maxRequestBodySize: 1_024, // no request has a body
     error(error) {
       failed(error);
-      return new Response("Internal error\n", { status: 500, headers: HEADERS });
+      return dependencies.refusal("error", null);
     },
     fetch(request, server) {
-      if (/^websocket$/i.test(request.headers.get("upgrade") ?? "")) {
-        const now = clock.now();
-        const remote = server.requestIP(request)?.address ?? "";
-        const answer = enter(request, remote, now, status(), state.peers.size, !clock.isLate);
-        if (answer instanceof Response) return answer;
-        if (server.upgrade(request, { data: new Peer(answer) })) return undefined;
-        answer.connections--;
-        events.upgraded("malformed");
+      if (!/^websocket$/i.test(request.headers.get("upgrade") ?? "")) return dependencies.http(request);
+      const remote = server.requestIP(request)?.address ?? "";
+      const entry = upgrade(request, remote, state, addresses, events, clock.now(), isShort(), !clock.isLate);
+      if (!(entry instanceof Account)) {
+        events.upgraded(entry.refusal);
+        return dependencies.refusal(entry.refusal, entry.waitMs);
       }
-      return http(request, status(), state.sessions.size);
+      if (server.upgrade(request, { data: new Peer(entry) })) return undefined;
+      entry.connections--;
+      events.upgraded("malformed");
+      return dependencies.http(request);
     },
     websocket: {
       data: {} as Peer,
@@ -90,12 +87,12 @@ export function startRelay(config: Listener, dependencies: Dependencies) {
       publishToSelf: false,
       open(ws) {
         ws.data.socket = ws;
-        ws.data.slot = Math.floor(Math.random() * pingSweeps); // a crowd that came at once is not pinged at once
-        ws.data.heardTurn = sweeps;
+        ws.data.slot = Math.floor(Math.random() * pingTurns); // a crowd that came at once is not pinged at once
+        ws.data.heardTurn = turns;
         events.upgraded("taken");
         apply({ type: "connect", peer: ws.data });
       },
-      message: (ws, data) => take(ws, data),
+      message: take,
       ping: ({ data: peer }) => control(peer, false),
       pong: ({ data: peer }) => control(peer, peer.pongsDue > 0),
       close({ data: peer }, code) {
@@ -109,10 +106,7 @@ export function startRelay(config: Listener, dependencies: Dependencies) {
       },
     },
   });
-  const { port = config.port } = server;
   const stopSweeping = clock.every(TURN_MS, sweep);
-
-  const status = (): Status => (state.isDraining ? "draining" : isDegraded ? "degraded" : "ok");
 
   /** Does what a message asks for, or says why not. */
   function take(ws: Socket, data: string | Buffer) {
@@ -129,24 +123,15 @@ export function startRelay(config: Listener, dependencies: Dependencies) {
     if (isAnswer || !charge(peer, now, bytes)) return;
     if (text !== "" && bytes > config.maxMessageBytes) return refuse(peer, "too-large");
     if (typeof message === "string") {
-      const isTooMuch = ++peer.badMessages > wire.FORGIVEN_BAD_MESSAGES;
-      if (isTooMuch) peer.account.connects.take(now, ABUSE_TOKENS);
+      if (++peer.badMessages > wire.FORGIVEN_BAD_MESSAGES) peer.account.connects.take(now, ABUSE_TOKENS);
       return refuse(peer, "bad-message", null, message);
     }
-    switch (message.type) {
-      case "join":
-        return apply({ type: "join", peer, join: message, token: crypto.getRandomValues(new Uint8Array(16)).toHex() });
-      case "leave":
-        apply({ type: "leave", peer });
-        return ws.close(1000);
-      case "ping":
-        ws.sendText(wire.PONG);
-        return;
-      case "pong":
-        return; // nobody asked
-      default:
-        return relay(ws, message, text, bytes);
-    }
+    if (message.type === "pong") return; // nobody asked
+    if (message.type === "ping") return void ws.sendText(wire.PONG);
+    if (message.type === "join") return apply({ type: "join", peer, join: message, token: newToken() });
+    if (message.type !== "leave") return relay(ws, message, text, bytes);
+    apply({ type: "leave", peer });
+    ws.close(1000);
   }
 
   /** A ping or a pong of the WebSocket protocol: a browser sends it by itself, though no page may be there. */
@@ -160,8 +145,10 @@ export function startRelay(config: Listener, dependencies: Dependencies) {
 
   /** Something came from `peer`; `isProof`: as an answer to a probe it would do. */
   function heard(peer: Peer, isProof: boolean): void {
-    peer.heardTurn = sweeps;
-    if (isProof && peer.newcomers !== null) apply({ type: "heard", peer });
+    peer.heardTurn = turns;
+    if (!isProof || peer.newcomers === null) return;
+    peer.home?.heard();
+    apply({ type: "heard", peer });
   }
 
   /** Counts what a peer sent. Returns whether that is within its limits; where not, it is told. */
@@ -197,19 +184,19 @@ export function startRelay(config: Listener, dependencies: Dependencies) {
   }
 
   /** What is done for each effect of admission. */
-  const perform: { [Do in keyof Effects]: (about: Effects[Do]) => void } = {
+  const perform: { [Do in Effect["do"]]: (about: Effect & { do: Do }) => void } = {
     seat({ peer, session }) {
       peer.socket?.subscribe(session.code);
       peer.socket?.sendText(wire.joined(peer.token, config.sessionTtlMs, opposite(peer) !== null));
     },
     unseat: ({ peer, session }) => peer.socket?.unsubscribe(session.code),
-    ready({ session, waitedMs }) {
+    ready({ session: { initiator, joiner, pairing }, waitedMs }) {
       if (waitedMs !== null) events.ready(waitedMs);
-      sayReady(session.initiator);
-      sayReady(session.joiner);
+      for (const [peer, other] of [[initiator, joiner] as const, [joiner, initiator] as const])
+        if (peer && other)
+          peer.socket?.sendText(wire.ready(peer.instance === null ? null : pairing, other.instance, moreInReady()));
     },
     left: ({ peer }) => peer.left(),
-    heard: ({ peer }) => peer.heard(),
     probe: ({ peer }) => peer.probe(),
     refuse: ({ peer, name, retryMs }) => refuse(peer, name, retryMs),
     ask: ({ peer, join }) => directory?.ask(join, peer, (answer) => apply({ type: "answer", peer, join, answer })),
@@ -221,12 +208,6 @@ export function startRelay(config: Listener, dependencies: Dependencies) {
   /** Takes one step of admission, and does what it says. */
   function apply(event: Event): void {
     for (const effect of step(state, event, clock.now())) (perform[effect.do] as (about: Effect) => void)(effect);
-  }
-
-  function sayReady(peer: Peer | null): void {
-    if (!peer?.session) return;
-    const pairing = peer.instance === null ? null : peer.session.pairing;
-    peer.socket?.sendText(wire.ready(pairing, opposite(peer)?.instance ?? null, moreInReady()));
   }
 
   /** Says no, and closes where that is final. `knownMs`: how long to wait before another try, where the reason tells. */
@@ -243,47 +224,19 @@ export function startRelay(config: Listener, dependencies: Dependencies) {
     socket.close(close, name);
   }
 
-  /** Ends what is due, pings whose turn it is, and looks at the books. */
+  /** Ends what is due, and pings whose turn it is. */
   function sweep(lateMs = 0): void {
-    sweeps++;
+    turns++;
     apply({ type: "tick" });
     for (const peer of state.peers) {
-      const verdict = judge(peer, sweeps, pingSweeps);
+      const verdict = judge(peer, turns, pingTurns);
       if (verdict === "due") peer.ping();
       if (verdict !== "silent") continue;
       peer.closedFor = "silent";
       peer.socket?.terminate();
     }
     events.swept(lateMs);
-    check(sweeps % CHECK_SWEEPS);
     if (clock.now() >= cutAt) emptied();
-  }
-
-  /** Compares what is counted twice: of the sessions all, or one `part` of CHECK_SWEEPS. Returns how many differ: 0. */
-  function check(part: number | null = null): number {
-    const { sockets, seatsHeld, seated } = gauges();
-    let found = Math.abs(sockets - server.pendingWebSockets) + Math.abs(seatsHeld - seated);
-    for (const { code, beganAt, initiator, joiner } of state.sessions.values()) {
-      if (part !== null && Math.floor(beganAt) % CHECK_SWEEPS !== part) continue;
-      const held = [initiator, joiner].filter((peer) => peer !== null);
-      if (held.length === 0 || held.filter(({ isHere }) => isHere).length !== server.subscriberCount(code)) found++;
-    }
-    if (found > 0) warn("books-differ");
-    events.differed(found);
-    isDegraded = found > 0;
-    return found;
-  }
-
-  /** What the relay holds at this moment: all 0 when the last peer has gone. Who is away is a socket and no more. */
-  function gauges() {
-    const { sessions, peers, seats: seatsHeld } = state;
-    const is = { new: 0, pending: 0, away: 0, probing: 0, seated: 0, gone: 0, here: 0 };
-    for (const { phase, isHere } of peers) {
-      is[phase]++;
-      is.here += Number(isHere);
-    }
-    const { here: sockets, probing, seated } = is;
-    return { sockets, notJoined: is.new + is.pending, probing, seated, sessions: sessions.size, seatsHeld };
   }
 
   /** Lets pairs finish for as long as --drain says and sends everyone else to come back. Resolves when all have gone. */
@@ -303,25 +256,15 @@ export function startRelay(config: Listener, dependencies: Dependencies) {
     await server.stop(true);
   }
 
-  /** A socket is gone. */
   function part(peer: Peer): void {
     peer.socket = null;
     apply({ type: "gone", peer });
     if (state.peers.size === 0) emptied();
   }
 
-  /** Takes what a peer of another node says, or that it is gone (null), as if it came from a socket here. */
-  function guest(peer: Peer, text: string | null): void {
-    if (text === null) part(peer);
-    else if (peer.socket) take(peer.socket, text);
-  }
-
-  const pass = (peer: Peer, text: string) => peer.passed(text, config.maxBufferedBytes);
-  const publish = (sessionCode: string, text: string) => server.publish(sessionCode, text);
-  const now = () => clock.now();
-  const forNodes = { apply, refuse, guest, pass, publish, now, guestAccount: addresses.exempt };
   const gather = () => apply({ type: "gather" });
-  const subscribers = (sessionCode: string) => server.subscriberCount(sessionCode);
-  const doings = { sweep, check, gather, drain, stop };
-  return { address: server.url.origin, port, state, gauges, status, subscribers, forNodes, ...doings };
+  /** For what peers of other nodes say, as if it came from a socket here. */
+  const forNodes = { apply, refuse, take, part, server, clock, config, guestAccount: addresses.exempt };
+  const { port = config.port } = server;
+  return { address: server.url.origin, port, server, state, forNodes, sweep, gather, drain, stop };
 }

@@ -3,7 +3,7 @@
  * and its metrics. Off unless switched on, and meant for an address that strangers can't reach. It takes nothing from
  * a request but its method and path.
  */
-import type { Status } from "../core/events.ts";
+import type { Status } from "../web/page.ts";
 
 /** What /readyz says; only the first is a yes. */
 const READINESS = ["ok", "crowded", "cut-off", "degraded", "draining"] as const;

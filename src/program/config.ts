@@ -3,7 +3,7 @@
  * Pure: it reads only what it is given.
  */
 
-import { GRACE_MS } from "../core/clock.ts";
+import { GRACE_MS } from "../core/liveness.ts";
 import { CLUSTER_OPTIONS } from "./cluster-options.ts";
 import type { Environment } from "./environment.ts";
 import {

@@ -3,17 +3,9 @@
  * text format (version 0.0.4). The sets of labels are closed and all their rows exist from the start; no label, name
  * or value is ever taken from what a peer sent.
  */
-import { type Events, OUTCOMES, type Outcome, REFUSALS, type UpgradeResult } from "../core/events.ts";
+import { type Events, OUTCOMES, type Outcome, REFUSALS, type Warning } from "../core/events.ts";
 import { ERRORS, type ErrorName, PAYLOADS, type RelayedType } from "../core/protocol.ts";
-
-/** What the relay holds at this moment; see Relay.gauges. */
-export interface Gauges {
-  readonly sockets: number;
-  readonly notJoined: number;
-  readonly probing: number;
-  readonly sessions: number;
-  readonly seatsHeld: number;
-}
+import type { Gauges } from "./books.ts";
 
 /** What the process uses and may use; null where this system doesn't tell. */
 export interface Resources {
@@ -30,22 +22,22 @@ export interface Resources {
 
 /** A counter for each of a closed set of labels. */
 class Counters<Label extends string> {
-  readonly #counts: Map<Label, number>;
+  readonly #counts: Record<string, number>;
 
   constructor(labels: readonly Label[]) {
-    this.#counts = new Map(labels.map((label) => [label, 0]));
+    this.#counts = Object.fromEntries(labels.map((label) => [label, 0]));
   }
 
   add(label: Label, by = 1): void {
-    this.#counts.set(label, (this.#counts.get(label) ?? 0) + by);
+    this.#counts[label] = (this.#counts[label] ?? 0) + by;
   }
 
-  rows(): [Label, number][] {
-    return [...this.#counts];
+  rows(): [string, number][] {
+    return Object.entries(this.#counts);
   }
 
   get sum(): number {
-    return this.#counts.values().reduce((sum, count) => sum + count, 0);
+    return Object.values(this.#counts).reduce((sum, count) => sum + count, 0);
   }
 }
 
@@ -82,15 +74,15 @@ class Histogram {
   }
 }
 
-const UPGRADES = ["taken", "malformed", ...(Object.keys(REFUSALS) as (keyof typeof REFUSALS)[])] as const;
+const UPGRADES = ["taken", "malformed", ...REFUSALS] as const;
 const RELAYED = Object.keys(PAYLOADS) as RelayedType[];
 /** A handshake takes a tenth of a second, a person who types a code minutes. */
 const WAITS = [0.1, 0.5, 1, 5, 10, 30, 60, 120, 300, 600];
 const LAGS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5];
 
 export class Metrics implements Events {
-  readonly #refusals: Pick<Events, "upgraded" | "refused"> | null;
-  readonly #upgrades = new Counters<UpgradeResult>(UPGRADES);
+  readonly #listeners: readonly Partial<Events>[];
+  readonly #upgrades = new Counters(UPGRADES);
   readonly #errors = new Counters(Object.keys(ERRORS) as ErrorName[]);
   readonly #closes = new Counters<ErrorName | "left" | "lost" | "silent">([
     ...(Object.keys(ERRORS) as ErrorName[]).filter((name) => ERRORS[name].close !== null),
@@ -105,9 +97,9 @@ export class Metrics implements Events {
   #differences = 0;
   #internalErrors = 0;
 
-  /** @param refusals is told of each, too */
-  constructor(refusals: Pick<Events, "upgraded" | "refused"> | null = null) {
-    this.#refusals = refusals;
+  /** @param listeners are told, too, of who is refused, of each sweep and of what the operator has to know */
+  constructor(...listeners: readonly Partial<Events>[]) {
+    this.#listeners = listeners;
   }
 
   /** Grows whenever a peer has come, gone or been heard by another. */
@@ -115,14 +107,14 @@ export class Metrics implements Events {
     return this.#upgrades.sum + this.#closes.sum + this.#messages.sum;
   }
 
-  upgraded(result: UpgradeResult): void {
+  upgraded(result: (typeof UPGRADES)[number]): void {
     this.#upgrades.add(result);
-    this.#refusals?.upgraded(result);
+    for (const listener of this.#listeners) listener.upgraded?.(result);
   }
 
   refused(name: ErrorName): void {
     this.#errors.add(name);
-    this.#refusals?.refused(name);
+    for (const listener of this.#listeners) listener.refused?.(name);
   }
 
   closed(refusal: ErrorName | "silent" | null, code: number): void {
@@ -148,8 +140,14 @@ export class Metrics implements Events {
 
   swept(lateMs: number): void {
     this.#lag.observe(lateMs);
+    for (const listener of this.#listeners) listener.swept?.(lateMs);
   }
 
+  warn(warning: Warning): void {
+    for (const listener of this.#listeners) listener.warn?.(warning);
+  }
+
+  /** The relay's look at its own books has found so many differences. */
   differed(differences: number): void {
     this.#differences += differences;
   }

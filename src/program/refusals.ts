@@ -2,11 +2,11 @@
  * Which limits refuse somebody now, in lines for the operator: one when a limit begins to, one a minute while it does, one
  * when it has ended. Counts, never who. Owns which refusals are of a limit, and the option that sets it.
  */
-import type { Events, UpgradeResult } from "../core/events.ts";
+import type { Events, Refusal } from "../core/events.ts";
 import type { ErrorName } from "../core/protocol.ts";
 
 /** By the names that the metrics have: of whisper_upgrades_total, and of whisper_errors_total. */
-const UPGRADES: Partial<Record<UpgradeResult, string>> = {
+const UPGRADES: Partial<Record<Refusal | "taken" | "malformed", string>> = {
   "at-capacity": "--max-peers",
   memory: "--max-memory",
   address: "--max-per-address, --connect-rate and --connect-burst",
@@ -56,7 +56,7 @@ export class Refusals implements Pick<Events, "upgraded" | "refused"> {
     this.#say = say;
   }
 
-  upgraded(result: UpgradeResult): void {
+  upgraded(result: Refusal | "taken" | "malformed"): void {
     this.#refuse(UPGRADES[result], `upgrades ${result}`);
   }
 

@@ -2,7 +2,7 @@
  * The page to try the relay, where it was asked for: one file that was built of src/demo, and the policy under which it
  * runs. Its own script and style, named by their hashes, are all that may; it may speak to this relay and to nobody else.
  */
-import { HEADERS } from "../core/upgrades.ts";
+import { HEADERS } from "./headers.ts";
 
 /** The page as it was built: inside the binary, or from dist/ where the relay runs from its source. Null where it was not. */
 export function readDemo(): Promise<string | null> {

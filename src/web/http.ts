@@ -2,9 +2,9 @@
  * Plain requests: whether the relay is well, a page for people, and what else is served. It reads of a request its method,
  * path, what it accepts and what it has already, and repeats nothing of it.
  */
-import type { Status } from "../core/events.ts";
-import { HEADERS } from "../core/upgrades.ts";
-import { PAGE_HEADERS, page } from "./page.ts";
+import type { Refusal } from "../core/events.ts";
+import { HEADERS } from "./headers.ts";
+import { PAGE_HEADERS, page, type Status } from "./page.ts";
 
 const METHODS = "GET, HEAD, OPTIONS";
 /** What a browser asks before a page's request that is not a plain one (a CORS preflight). */
@@ -41,6 +41,23 @@ export function answer(request: Request, status: Status, sessions: number, more:
   if (/\btext\/html\b/.test(request.headers.get("accept") ?? ""))
     return new Response(page(status), { headers: { ...HEADERS, ...PAGE_HEADERS } });
   return new Response("whisper-signaling: a WebSocket relay for WebRTC. It stores nothing.\n", { headers: HEADERS });
+}
+
+/** What is told to whom no WebSocket is given, by why. */
+const REFUSED: Record<Refusal | "error", { readonly status: number; readonly text: string }> = {
+  origin: { status: 403, text: "Not allowed\n" },
+  address: { status: 429, text: "Try again later\n" },
+  "at-capacity": { status: 503, text: "Try again later\n" },
+  memory: { status: 503, text: "Try again later\n" },
+  draining: { status: 503, text: "Try again later\n" },
+  error: { status: 500, text: "Internal error\n" },
+};
+
+/** Answers a request that is refused (docs/PROTOCOL.md, "HTTP"). `waitMs`: after which it may be tried again. */
+export function refusal(why: Refusal | "error", waitMs: number | null): Response {
+  const { status, text } = REFUSED[why];
+  const wait = waitMs === null ? {} : { "Retry-After": String(Math.ceil(waitMs / 1_000)) };
+  return new Response(text, { status, headers: { ...HEADERS, ...wait } });
 }
 
 /** A bad Host header makes no URL, and then Bun gives what was sent as it is: so this looks, and parses nothing. */

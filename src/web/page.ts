@@ -2,7 +2,6 @@
  * The page for people who open the relay's address in a browser: what it is, what it sees, what it keeps, and whether
  * it is well. Static but for one word; no script, nothing loaded from elsewhere, and a policy that forbids both.
  */
-import type { Status } from "../core/events.ts";
 
 export const PAGE_HEADERS = {
   "Content-Type": "text/html; charset=utf-8",
@@ -20,6 +19,9 @@ PAGE_HEADERS["Content-Security-Policy"] = PAGE_HEADERS["Content-Security-Policy"
   "STYLE",
   new Bun.CryptoHasher("sha256").update(STYLE).digest("base64"),
 );
+
+/** How the relay is: well; well, but with a difference in its own books; or on its way out. */
+export type Status = "ok" | "degraded" | "draining";
 
 const HEALTH: Record<Status, string> = {
   ok: "It is well.",

@@ -2,7 +2,7 @@
  * A script that pages of any origin may load: its text and its gzip, made once, with the headers they go out with. Its
  * address stays the same when it changes, so browsers ask each time, and get it anew only where it did.
  */
-import { HEADERS } from "../core/upgrades.ts";
+import { HEADERS } from "./headers.ts";
 
 const SCRIPT_HEADERS = {
   ...HEADERS,

@@ -299,7 +299,7 @@ describe("with a directory", () => {
     expect(answer(node)).toEqual([]);
     expect(story.after(10 * PENDING_MS)).toEqual([]);
     expect(story.joins(alice, true)).toEqual(["refuse alice already-joined"]);
-    expect(story.do({ type: "heard", peer: alice })).toEqual(["heard node"]);
+    expect(story.do({ type: "heard", peer: alice })).toEqual([]);
     expect(story.do({ type: "probe", peer: alice })).toEqual(["probe alice"]);
     expect(story.do({ type: "probe", peer: alice })).toEqual([]);
     expect(story.after(PROBE_MS)).toEqual([]); // that node decides

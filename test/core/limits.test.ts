@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { parseAddress, UNKNOWN } from "../../src/core/addresses.ts";
-import { AddressTable, Bucket, type Limits } from "../../src/core/limits.ts";
+import { Bucket, type Limits, newAddressTable } from "../../src/core/limits.ts";
 import { readConfig } from "../../src/program/config.ts";
 import { Random } from "../support/machines/random.ts";
 
@@ -41,7 +41,7 @@ describe("a bucket", () => {
 });
 
 /** A table of addresses with these limits, and the defaults for the rest. */
-const newTable = (limits: Partial<Limits>, seed = 7) => new AddressTable({ ...readConfig([], {}), ...limits }, seed);
+const newTable = (limits: Partial<Limits>, seed = 7) => newAddressTable({ ...readConfig([], {}), ...limits }, seed);
 
 describe("the table of addresses", () => {
   test("counts connections at once, and gives them back", () => {

@@ -2,6 +2,7 @@
 
 import { expect, test } from "bun:test";
 import { PEER_LEFT, ready } from "../../src/core/protocol.ts";
+import { gauges } from "../../src/program/books.ts";
 import { readConfig } from "../../src/program/config.ts";
 import { Random } from "../support/machines/random.ts";
 import { equals, until } from "../support/machines/until.ts";
@@ -110,18 +111,18 @@ test.each([1, 2, 3, 4, 5])("the relay does what the model says (seed %d)", async
   }
   /** What must hold after every step. */
   async function settle(): Promise<void> {
-    await until("the sockets of the seated", () => relay.gauges().sockets, equals(model.seated.length));
+    await until("the sockets of the seated", () => gauges(relay.state).sockets, equals(model.seated.length));
     const codes = new Set(model.seated.map(({ code }) => code));
     const seatsHeld = model.seated.length;
     const nobody = { notJoined: 0, probing: 0 };
-    expect(relay.gauges()).toEqual({
+    expect(gauges(relay.state)).toEqual({
       sockets: seatsHeld,
       seated: seatsHeld,
       sessions: codes.size,
       seatsHeld,
       ...nobody,
     });
-    for (const code of CODES) expect(relay.subscribers(code)).toBe(model.in(code).length);
+    for (const code of CODES) expect(relay.server.subscriberCount(code)).toBe(model.in(code).length);
     for (const { client, inbox } of model.seated) expect(await client.drain()).toEqual(inbox.splice(0));
   }
 

@@ -1,8 +1,9 @@
 /** The relay in this process, on real sockets, with the time in the test's hand. */
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { LoopClock } from "../../src/core/clock.ts";
 import type { Relay } from "../../src/core/relay.ts";
+import { gauges } from "../../src/program/books.ts";
+import { LoopClock } from "../../src/program/clock.ts";
 import { readConfig } from "../../src/program/config.ts";
 import { equals, until } from "../support/machines/until.ts";
 import { Client, expectUndisturbed, newCode, newPair } from "../support/peers/client.ts";
@@ -47,14 +48,14 @@ describe("an idle session", () => {
     const { code, alice, bob } = await newPair(url);
     sweepAt(sessionTtlMs - 1);
     expect([await alice.drain(), await bob.drain()]).toEqual([[], []]);
-    expect(relay.subscribers(code)).toBe(2);
+    expect(relay.server.subscriberCount(code)).toBe(2);
     sweepAt(sessionTtlMs);
     for (const peer of [alice, bob]) {
       await peer.expectError("session-expired");
       expect(await peer.closed).toEqual({ code: 4502, reason: "session-expired" });
     }
-    expect(relay.gauges()).toEqual(NOTHING);
-    expect(relay.subscribers(code)).toBe(0);
+    expect(gauges(relay.state)).toEqual(NOTHING);
+    expect(relay.server.subscriberCount(code)).toBe(0);
   });
 
   test("is told so also where only one peer waits", async () => {
@@ -62,7 +63,7 @@ describe("an idle session", () => {
     sweepAt(sessionTtlMs);
     await alice.expectError("session-expired");
     expect((await alice.closed).code).toBe(4502);
-    expect(relay.gauges()).toEqual(NOTHING);
+    expect(gauges(relay.state)).toEqual(NOTHING);
   });
 
   test("is kept alive by a relayed message, and not by a ping, a bad message or a refused join", async () => {
@@ -100,7 +101,7 @@ describe("a peer that does not join", () => {
     sweepAt(joinTimeoutMs);
     await mallory.expectError("join-timeout");
     expect(await mallory.closed).toEqual({ code: 4503, reason: "join-timeout" });
-    expect(relay.gauges()).toEqual(NOTHING);
+    expect(gauges(relay.state)).toEqual(NOTHING);
   });
 
   test("is not confused with one that came later, or with one that joined", async () => {
@@ -124,16 +125,16 @@ test("every way of leaving takes the peer out of every count and its topic", asy
   ];
   for (const end of endings) {
     const { code, alice, bob } = await newPair(url);
-    expect(relay.gauges()).toEqual({ ...NOTHING, sockets: 2, seated: 2, sessions: 1, seatsHeld: 2 });
+    expect(gauges(relay.state)).toEqual({ ...NOTHING, sockets: 2, seated: 2, sessions: 1, seatsHeld: 2 });
     end(alice);
     await bob.expect("peer-left");
-    await until("one socket to be left", () => relay.gauges().sockets, equals(1));
-    expect(relay.gauges()).toEqual({ ...NOTHING, sockets: 1, seated: 1, sessions: 1, seatsHeld: 1 });
-    expect(relay.subscribers(code)).toBe(1);
+    await until("one socket to be left", () => gauges(relay.state).sockets, equals(1));
+    expect(gauges(relay.state)).toEqual({ ...NOTHING, sockets: 1, seated: 1, sessions: 1, seatsHeld: 1 });
+    expect(relay.server.subscriberCount(code)).toBe(1);
     end(bob);
-    await until("the last socket to close", () => relay.gauges().sockets, equals(0));
-    expect(relay.gauges()).toEqual(NOTHING);
-    expect(relay.subscribers(code)).toBe(0);
+    await until("the last socket to close", () => gauges(relay.state).sockets, equals(0));
+    expect(gauges(relay.state)).toEqual(NOTHING);
+    expect(relay.server.subscriberCount(code)).toBe(0);
   }
 });
 
@@ -142,7 +143,7 @@ test("stopping closes every peer and frees the port", async () => {
   const { port } = relay;
   await relay.stop();
   expect([(await alice.closed).code, (await bob.closed).code]).toEqual([1001, 1001]);
-  expect(relay.gauges()).toEqual(NOTHING);
+  expect(gauges(relay.state)).toEqual(NOTHING);
   await using again = startHandRelay([`--port=${port}`]);
   expect(again.relay.port).toBe(port);
 });

@@ -3,6 +3,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { HEARD_MS, PROBE_MS } from "../../src/core/admission.ts";
 import type { Relay } from "../../src/core/relay.ts";
+import { gauges } from "../../src/program/books.ts";
 import { readConfig } from "../../src/program/config.ts";
 import { atLeast, equals, until } from "../support/machines/until.ts";
 import { Client, expectUndisturbed, newCode, newPair, type Pair } from "../support/peers/client.ts";
@@ -40,9 +41,9 @@ async function newGhost(sessionCode: string, isInitiator: boolean): Promise<RawC
 /** A peer that asks for a held seat, and so waits. */
 async function newcomer(sessionCode: string, isInitiator: boolean, token?: string): Promise<Client> {
   const client = await Client.connect(url);
-  const before = relay.gauges().probing;
+  const before = gauges(relay.state).probing;
   client.send({ type: "join", sessionCode, isInitiator, token });
-  await until("a probe", () => relay.gauges().probing, atLeast(before + 1));
+  await until("a probe", () => gauges(relay.state).probing, atLeast(before + 1));
   return client;
 }
 
@@ -74,8 +75,8 @@ describe("with the holder's token", () => {
     await alice.expectError("replaced");
     expect(await alice.closed).toEqual({ code: 4504, reason: "replaced" });
     await expectUndisturbed({ code, alice: again, bob });
-    expect(relay.gauges()).toMatchObject({ sockets: 2, sessions: 1, seatsHeld: 2 });
-    expect(relay.subscribers(code)).toBe(2);
+    expect(gauges(relay.state)).toMatchObject({ sockets: 2, sessions: 1, seatsHeld: 2 });
+    expect(relay.server.subscriberCount(code)).toBe(2);
   });
 
   test("a client's own late socket never kicks its newer one", async () => {
@@ -90,7 +91,7 @@ describe("with the holder's token", () => {
     expect((await late.closed).code).toBe(4501);
     expect(await newer.drain()).toEqual([]);
     expect((await first.closed).code).toBe(4504);
-    expect(relay.gauges()).toMatchObject({ sockets: 1, seatsHeld: 1 });
+    expect(gauges(relay.state)).toMatchObject({ sockets: 1, seatsHeld: 1 });
   });
 
   test("a peer that waits alone comes back too, also where no more sessions may wait", async () => {
@@ -126,7 +127,7 @@ describe("with the holder's token", () => {
     const again = await join(code, false, token);
     await again.expect("joined");
     await mallory.expectError("role-taken");
-    expect(relay.gauges()).toMatchObject({ probing: 0, seatsHeld: 1 });
+    expect(gauges(relay.state)).toMatchObject({ probing: 0, seatsHeld: 1 });
     ghost.end();
   });
 });
@@ -203,7 +204,7 @@ describe("without it", () => {
     pass(PROBE_MS - 500);
     await alice.expect("joined");
     await mallory.expectError("role-taken");
-    expect(relay.gauges()).toMatchObject({ probing: 0, seatsHeld: 1, sessions: 1 });
+    expect(gauges(relay.state)).toMatchObject({ probing: 0, seatsHeld: 1, sessions: 1 });
   });
 
   test("a newcomer who leaves while waiting leaves no trace, and the ghost keeps its seat", async () => {
@@ -216,13 +217,13 @@ describe("without it", () => {
     ]) {
       const fickle = await newcomer(code, true);
       end(fickle);
-      await until("the probe to end", () => relay.gauges().probing, equals(0));
+      await until("the probe to end", () => gauges(relay.state).probing, equals(0));
       pass(PROBE_MS);
     }
-    await until("one socket to be left", () => relay.gauges().sockets, equals(1));
+    await until("one socket to be left", () => gauges(relay.state).sockets, equals(1));
     ping(ghost);
     expect(await ghost.text()).toBe('{"type":"pong"}');
-    expect(relay.gauges()).toMatchObject({ seatsHeld: 1, notJoined: 0 });
+    expect(gauges(relay.state)).toMatchObject({ seatsHeld: 1, notJoined: 0 });
   });
 
   test("a holder who goes during the probe makes room at once", async () => {
@@ -243,7 +244,7 @@ describe("without it", () => {
     pass(1);
     await alice.expect("joined");
     expect(JSON.parse(await ghost.text()).code).toBe("session-expired");
-    expect(relay.gauges()).toMatchObject({ sessions: 1, seatsHeld: 1, sockets: 1 });
+    expect(gauges(relay.state)).toMatchObject({ sessions: 1, seatsHeld: 1, sockets: 1 });
   });
 
   test("a newcomer who waits can't speak, join again or time out, but is answered", async () => {

@@ -1,33 +1,30 @@
 /** Who may have a WebSocket, by origin and by address. */
 import { describe, expect, test } from "bun:test";
-import { AddressTable } from "../../src/core/limits.ts";
-import { upgradePolicy } from "../../src/core/upgrades.ts";
+import { newState } from "../../src/core/admission.ts";
+import type { Warning } from "../../src/core/events.ts";
+import { Account, type AddressTable, newAddressTable } from "../../src/core/limits.ts";
+import { upgrade } from "../../src/core/upgrades.ts";
 import { readConfig } from "../../src/program/config.ts";
-import { Metrics } from "../../src/program/metrics.ts";
 import { WARNINGS } from "../../src/program/warnings.ts";
 
 /** 32 bits that are random in a relay. */
 const SEED = 7;
 
 describe("the upgrade policy", () => {
-  type Policy = ReturnType<typeof upgradePolicy>;
-  /** What an upgrade from `remote` with these headers comes to: exempt, counted, or the status of the refusal. */
-  function ask(policy: Policy, remote: string, headers: Record<string, string> = {}): string | number {
-    const answer = policy(new Request("http://relay/", { headers }), remote, 0, "ok", 0, true);
-    if (answer instanceof Response) return answer.status;
-    return Number.isFinite(answer.limits.maxPerAddress) ? "counted" : "exempt";
+  type Policy = (request: Request, remote: string) => ReturnType<typeof upgrade>;
+  /** What an upgrade from `remote` with these headers comes to: exempt, counted, or why it is refused. */
+  function ask(policy: Policy, remote: string, headers: Record<string, string> = {}): string {
+    const entry = policy(new Request("http://relay/", { headers }), remote);
+    if (!(entry instanceof Account)) return entry.refusal;
+    return Number.isFinite(entry.limits.maxPerAddress) ? "counted" : "exempt";
   }
   function newPolicy(...args: string[]): { policy: Policy; table: AddressTable; warnings: string[] } {
     const warnings: string[] = [];
     const limits = readConfig(args, {});
-    const table = new AddressTable(limits, SEED);
-    const policy = upgradePolicy(
-      limits,
-      table,
-      new Metrics(),
-      (warning) => warnings.push(WARNINGS[warning]),
-      () => false,
-    );
+    const table = newAddressTable(limits, SEED);
+    const state = newState(limits);
+    const warn = (warning: Warning) => void warnings.push(WARNINGS[warning]);
+    const policy: Policy = (request, remote) => upgrade(request, remote, state, table, { warn }, 0, false, true);
     return { policy, table, warnings };
   }
   const forwarded = (value: string) => ({ "X-Forwarded-For": value });
@@ -87,15 +84,15 @@ describe("the upgrade policy", () => {
     const status = (Origin: string) => ask(policy, "192.0.2.1", { Origin });
     expect(["https://a.example.org", "tauri://localhost", "null"].map(status)).toEqual(Array(3).fill("counted"));
     expect(["https://example.org", "https://a.example.com", "tauri://localhost:1", ""].map(status)).toEqual(
-      Array(4).fill(403),
+      Array(4).fill("origin"),
     );
   });
 
   test("counts the clients of a trusted proxy one by one", () => {
     const { policy } = newPolicy("--trust-proxy=127.0.0.1", "--max-per-address=1");
     expect(ask(policy, "127.0.0.1", forwarded("203.0.113.1"))).toBe("counted");
-    expect(ask(policy, "127.0.0.1", forwarded("203.0.113.1"))).toBe(429);
-    expect(ask(policy, "127.0.0.1", forwarded("6.6.6.6, 203.0.113.1"))).toBe(429);
+    expect(ask(policy, "127.0.0.1", forwarded("203.0.113.1"))).toBe("address");
+    expect(ask(policy, "127.0.0.1", forwarded("6.6.6.6, 203.0.113.1"))).toBe("address");
     expect(ask(policy, "127.0.0.1", forwarded("203.0.113.2"))).toBe("counted");
   });
 
@@ -106,7 +103,7 @@ describe("the upgrade policy", () => {
     expect(ask(policy, "192.0.2.1", origin("https://chat.example"))).toBe("counted");
     expect(ask(policy, "192.0.2.1", origin("http://localhost:3000"))).toBe("counted");
     for (const other of ["https://evil.example", "https://chat.example.evil.example", "http://chat.example", "null"])
-      expect(ask(policy, "192.0.2.1", origin(other))).toBe(403);
-    expect(ask(policy, "127.0.0.1")).toBe(403);
+      expect(ask(policy, "192.0.2.1", origin(other))).toBe("origin");
+    expect(ask(policy, "127.0.0.1")).toBe("origin");
   });
 });

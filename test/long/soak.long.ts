@@ -5,11 +5,12 @@
 
 import { heapStats } from "bun:jsc";
 import { expect, test } from "bun:test";
-import { LoopClock } from "../../src/core/clock.ts";
 import { startRelay } from "../../src/core/relay.ts";
+import { gauges } from "../../src/program/books.ts";
+import { LoopClock } from "../../src/program/clock.ts";
 import { readConfig } from "../../src/program/config.ts";
 import { Metrics } from "../../src/program/metrics.ts";
-import { answer } from "../../src/web/http.ts";
+import { answer, refusal } from "../../src/web/http.ts";
 import { killed, type Place, QUICK, SLOW } from "../support/machines/endings.ts";
 import { failed } from "../support/machines/failed.ts";
 import { measured, openFiles, residentBytes } from "../support/machines/outside.ts";
@@ -83,9 +84,9 @@ test("no socket, peer or collection outlives its session in the heap", async () 
   const warnings: string[] = [];
   const config = readConfig(["--host", "127.0.0.1", "--port", "0", ...ARGS], {});
   const relay = startRelay(config, {
-    events: new Metrics(),
-    http: answer,
-    warn: (line) => void warnings.push(line),
+    events: new Metrics({ warn: (warning) => void warnings.push(warning) }),
+    http: (request) => answer(request, "ok", 0),
+    refusal,
     failed,
     clock: new LoopClock(),
   });
@@ -94,9 +95,9 @@ test("no socket, peer or collection outlives its session in the heap", async () 
   let first: Record<string, number> | null = null;
   for (let cycle = 1; cycle <= HEAP_CYCLES; cycle++) {
     await churn(place, HEAP_CYCLE_MS);
-    await until("the last socket to close", () => relay.gauges().sockets, equals(0));
+    await until("the last socket to close", () => gauges(relay.state).sockets, equals(0));
     relay.sweep();
-    expect(relay.gauges()).toEqual(NOTHING);
+    expect(gauges(relay.state)).toEqual(NOTHING);
     const end = performance.now() + PATIENCE_MS;
     const left = () => GIVEN_BACK.filter((type) => (objects()[type] ?? 0) > (start[type] ?? 0) + PROTOTYPES);
     await until("the objects to be collected", () => left().length === 0 || performance.now() > end); // the collector takes some rounds

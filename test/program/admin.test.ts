@@ -5,6 +5,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { version } from "../../package.json" with { type: "json" };
 import { startAdmin } from "../../src/program/admin.ts";
+import { gauges } from "../../src/program/books.ts";
 import { newFolder } from "../support/machines/folder.ts";
 import { counted, scrape } from "../support/machines/metrics.ts";
 import { atLeast, equals, until } from "../support/machines/until.ts";
@@ -164,16 +165,21 @@ function outside(pid: number): { residentBytes: number; cpuSeconds: number; open
 
 describe("the listener, in this process", () => {
   test("is not ready while the relay finds a difference in its own books, crowded or not", async () => {
-    const { relay, url } = startHandRelay();
+    const { relay, books, url } = startHandRelay();
     let isCrowded = false;
-    const sources = { status: relay.status, isCrowded: () => isCrowded, isCutOff: () => false, metrics: () => "" };
+    const sources = {
+      status: () => books.status,
+      isCrowded: () => isCrowded,
+      isCutOff: () => false,
+      metrics: () => "",
+    };
     const admin = startAdmin("127.0.0.1", 0, sources);
     const readyz = async () => (await fetch(`${admin.address}/readyz`)).text();
     const { alice, bob } = await newPair(url);
     relay.sweep();
     expect(await readyz()).toBe("ok\n");
     alice.close();
-    await until("one socket to be left", () => relay.gauges().sockets, equals(1));
+    await until("one socket to be left", () => gauges(relay.state).sockets, equals(1));
     relay.state.seats++; // one that was never given back
     relay.sweep();
     for (isCrowded of [false, true]) expect(await readyz()).toBe("degraded\n");

@@ -3,13 +3,14 @@ import { describe, expect, test } from "bun:test";
 import { resolve } from "node:path";
 import { OUTCOMES } from "../../src/core/events.ts";
 import { ERRORS, type ErrorName } from "../../src/core/protocol.ts";
-import { type Gauges, Metrics, type Resources } from "../../src/program/metrics.ts";
+import type { Gauges } from "../../src/program/books.ts";
+import { Metrics, type Resources } from "../../src/program/metrics.ts";
 import { parseMetrics } from "../support/machines/metrics.ts";
 import { HAS_PROMETHEUS, promtool } from "../support/machines/prometheus.ts";
 import { newPair } from "../support/peers/client.ts";
 import { ROOT, spawnRelay } from "../support/relays/relay.ts";
 
-const NOBODY: Gauges = { sockets: 0, notJoined: 0, probing: 0, sessions: 0, seatsHeld: 0 };
+const NOBODY: Gauges = { sockets: 0, notJoined: 0, probing: 0, seated: 0, sessions: 0, seatsHeld: 0 };
 const NOTHING: Resources = {
   memoryBytes: 0,
   memoryMarkBytes: 0,
@@ -73,7 +74,7 @@ describe("the text", () => {
   });
 
   test("sorts the peers into states that add up to the sockets, and the sessions into two", () => {
-    const found = rows(new Metrics(), { sockets: 14, notJoined: 3, probing: 2, sessions: 5, seatsHeld: 9 });
+    const found = rows(new Metrics(), { sockets: 14, notJoined: 3, probing: 2, seated: 9, sessions: 5, seatsHeld: 9 });
     const of = (family: string) => [...found].filter(([name]) => name.startsWith(family)).map(([, value]) => value);
     expect(of("whisper_peers{")).toEqual([3, 2, 1, 8]);
     expect(of("whisper_sockets")).toEqual([14]);

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { REFUSALS, type UpgradeResult } from "../../src/core/events.ts";
+import { REFUSALS } from "../../src/core/events.ts";
 import { ERRORS, type ErrorName } from "../../src/core/protocol.ts";
 import { OPTIONS } from "../../src/program/config.ts";
 import { type Fact, Refusals } from "../../src/program/refusals.ts";
@@ -82,7 +82,7 @@ describe("a limit that refuses is told of", () => {
 
 test("what is no limit is not told of, and what is told of names options that there are and a row of the metrics", () => {
   const { refusals, lines, facts } = watched();
-  for (const result of ["taken", "malformed", ...Object.keys(REFUSALS)] as UpgradeResult[]) refusals.upgraded(result);
+  for (const result of ["taken", "malformed", ...REFUSALS] as const) refusals.upgraded(result);
   for (const name of Object.keys(ERRORS) as ErrorName[]) refusals.refused(name);
   const named = lines.flatMap((line) => line.match(/--[\w-]+/g) ?? []);
   const flags: string[] = Object.values(OPTIONS).map(({ flag }) => flag);

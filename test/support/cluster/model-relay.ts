@@ -1,14 +1,14 @@
 /** The edge of a relay without a server: the real reducer and the real bridge, and sockets that are lists of words. */
 
 import type { Bridge, Host } from "../../../src/cluster/bridge.ts";
-import { type Effect, type Event, opposite, State, step } from "../../../src/core/admission.ts";
-import { AddressTable } from "../../../src/core/limits.ts";
+import { type Effect, type Event, newState, opposite, step } from "../../../src/core/admission.ts";
+import { newAddressTable } from "../../../src/core/limits.ts";
 import { Peer, type Socket } from "../../../src/core/peer.ts";
 import { ERRORS, type ErrorName, error, joined, parse, ready } from "../../../src/core/protocol.ts";
 import { readConfig } from "../../../src/program/config.ts";
 
 const LIMITS = readConfig([], {});
-const TABLE = new AddressTable(LIMITS, 7);
+const TABLE = newAddressTable(LIMITS, 7);
 
 /** What a peer's socket says to it. */
 export interface Ear {
@@ -32,7 +32,7 @@ class ModelSocket implements Socket {
     return text.length;
   }
   publishText(topic: string, text: string): number {
-    return this.#relay.host.publish(topic, text);
+    return this.#relay.host.server.publish(topic, text);
   }
   close(_code?: number, reason = ""): void {
     if (this.readyState !== WebSocket.OPEN) return;
@@ -59,7 +59,7 @@ class ModelSocket implements Socket {
 }
 
 export class ModelRelay {
-  readonly state = new State(LIMITS, true);
+  readonly state = newState(LIMITS, true);
   readonly #bridge: Bridge;
   readonly #now: () => number;
   readonly #token: () => string;
@@ -72,18 +72,18 @@ export class ModelRelay {
     this.host = {
       apply: (event) => this.apply(event),
       refuse: (peer, name) => this.#refuse(peer, name),
-      guest: (peer, text) => {
-        if (text === null) this.gone(peer);
-        else this.says(peer, text);
+      take: (socket, text) => void this.says(socket.data, text),
+      part: (peer) => this.gone(peer),
+      server: {
+        publish: (topic, text) => {
+          const session = this.state.sessions.get(topic);
+          for (const peer of [session?.initiator, session?.joiner])
+            if (peer?.isHere && peer !== this.#speaker) peer.socket?.sendText(text);
+          return text.length;
+        },
       },
-      pass: (peer, text) => (peer.socket?.sendText(text) ?? 1) > 0,
-      publish: (topic, text) => {
-        const session = this.state.sessions.get(topic);
-        for (const peer of [session?.initiator, session?.joiner])
-          if (peer?.isHere && peer !== this.#speaker) peer.socket?.sendText(text);
-        return text.length;
-      },
-      now,
+      clock: { now },
+      config: LIMITS,
       guestAccount: TABLE.exempt,
     };
     bridge.serve(this.host);
@@ -104,7 +104,10 @@ export class ModelRelay {
     peer.heardAt = this.#now();
     const message = parse(text);
     if (typeof message === "string") throw new Error(`a bad message: ${text}`);
-    if (message.type === "pong") return this.apply({ type: "heard", peer });
+    if (message.type === "pong") {
+      if (peer.newcomers !== null) peer.home?.heard();
+      return this.apply({ type: "heard", peer });
+    }
     if (message.type === "join") return this.apply({ type: "join", peer, join: message, token: this.#token() });
     if (message.type === "leave" || message.type === "ping") throw new Error("not said here");
     const { session, home, socket } = peer;
@@ -141,7 +144,6 @@ export class ModelRelay {
       for (const peer of [effect.session.initiator, effect.session.joiner])
         peer?.socket?.sendText(ready(peer.instance === null ? null : effect.session.pairing, null));
     } else if (effect.do === "left") effect.peer.left();
-    else if (effect.do === "heard") effect.peer.heard();
     else if (effect.do === "probe") effect.peer.probe();
     else if (effect.do === "refuse") this.#refuse(effect.peer, effect.name);
     else if (effect.do === "ask")

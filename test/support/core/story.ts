@@ -1,6 +1,6 @@
 /** Admission without a socket or a clock: peers with names, what is done to them, and what comes of it in words. */
-import { type Effect, type Event, State, step } from "../../../src/core/admission.ts";
-import { type Account, AddressTable } from "../../../src/core/limits.ts";
+import { type Effect, type Event, newState, type State, step } from "../../../src/core/admission.ts";
+import { type Account, type AddressTable, newAddressTable } from "../../../src/core/limits.ts";
 import { Peer } from "../../../src/core/peer.ts";
 import type { JoinMessage } from "../../../src/core/protocol.ts";
 import { readConfig } from "../../../src/program/config.ts";
@@ -26,8 +26,8 @@ export class Story {
   /** @param args options of the relay, such as `--max-waiting=1`; `asks`: whether there is a directory */
   constructor(args: readonly string[] = [], asks = false) {
     const limits = readConfig(args, {});
-    this.addresses = new AddressTable(limits, 7);
-    this.state = new State(limits, asks);
+    this.addresses = newAddressTable(limits, 7);
+    this.state = newState(limits, asks);
   }
 
   /** What an event leads to, in words such as `refuse alice role-taken`. */

@@ -5,14 +5,15 @@
 import {
   type Effect,
   type Event,
+  newState,
   opposite,
   PENDING_MS,
   PROBE_MS,
   type Seat,
-  State,
+  type State,
   step,
 } from "../../../src/core/admission.ts";
-import { AddressTable } from "../../../src/core/limits.ts";
+import { newAddressTable } from "../../../src/core/limits.ts";
 import { Peer } from "../../../src/core/peer.ts";
 import { ERRORS, type JoinMessage } from "../../../src/core/protocol.ts";
 import { readConfig } from "../../../src/program/config.ts";
@@ -20,7 +21,7 @@ import { readConfig } from "../../../src/program/config.ts";
 export const SOCKETS = 3;
 const CODES = ["AAAAAAAA", "BBBBBBBB"];
 const LIMITS = readConfig([], {});
-const TABLE = new AddressTable(LIMITS, 7); // every peer is exempt: its limits are tried elsewhere
+const TABLE = newAddressTable(LIMITS, 7); // every peer is exempt: its limits are tried elsewhere
 
 /** An event, by the number of the socket; `asked`: which of the questions to the directory is answered. */
 export type Move =
@@ -56,7 +57,7 @@ export class World {
   #tokens = 0;
 
   constructor(asks: boolean) {
-    this.state = new State(LIMITS, asks);
+    this.state = newState(LIMITS, asks);
   }
 
   copy(): World {

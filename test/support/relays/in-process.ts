@@ -1,11 +1,12 @@
 /** A relay in the test's own process, on real sockets, with the time in the test's hand: nothing in it happens by itself. */
 import { expect } from "bun:test";
-import type { Clock } from "../../../src/core/clock.ts";
+import type { Clock } from "../../../src/core/liveness.ts";
 import { type Dependencies, type Relay, startRelay } from "../../../src/core/relay.ts";
+import { BOOKS_DIFFER, Books, gauges } from "../../../src/program/books.ts";
 import { readConfig } from "../../../src/program/config.ts";
 import { Metrics } from "../../../src/program/metrics.ts";
 import { WARNINGS } from "../../../src/program/warnings.ts";
-import { answer } from "../../../src/web/http.ts";
+import { answer, refusal } from "../../../src/web/http.ts";
 import { parseMetrics } from "../machines/metrics.ts";
 
 /** A clock that goes on when it is set, and never calls anybody. */
@@ -18,6 +19,7 @@ export class HandClock implements Clock {
 
 export interface HandRelay extends AsyncDisposable {
   readonly relay: Relay;
+  readonly books: Books;
   readonly clock: HandClock;
   readonly url: string;
   readonly warnings: readonly string[];
@@ -32,18 +34,25 @@ export interface HandRelay extends AsyncDisposable {
 /** Starts one with these options, on a free port of the loopback. */
 export function startHandRelay(args: readonly string[] = [], more: Partial<Dependencies> = {}): HandRelay {
   const clock = new HandClock();
-  const metrics = new Metrics();
   const warnings: string[] = [];
+  const metrics = new Metrics({
+    warn: (warning) => void warnings.push(WARNINGS[warning]),
+    swept: () => books.turn(),
+  });
   const config = readConfig(args, { WHISPER_HOST: "127.0.0.1", WHISPER_PORT: "0" });
-  const relay = startRelay(config, {
+  const relay: Relay = startRelay(config, {
     events: metrics,
     clock,
-    http: answer,
-    warn: (warning) => warnings.push(WARNINGS[warning]),
+    http: (request) => answer(request, books.status, relay.state.sessions.size),
+    refusal,
     failed(error) {
       throw error; // an error that nobody expected fails the test
     },
     ...more,
+  });
+  const books = new Books(relay, (differences) => {
+    metrics.differed(differences);
+    if (differences > 0) warnings.push(BOOKS_DIFFER);
   });
   const nothing = {
     residentBytes: null,
@@ -57,16 +66,17 @@ export function startHandRelay(args: readonly string[] = [], more: Partial<Depen
   const program = { version: "", commit: "", bun: "", isLocked: false, droppedLines: 0 };
   return {
     relay,
+    books,
     clock,
     url: `ws://127.0.0.1:${relay.port}`,
     warnings,
-    count: (row) => parseMetrics(metrics.write(relay.gauges(), nothing, program, null)).get(row) ?? Number.NaN,
+    count: (row) => parseMetrics(metrics.write(gauges(relay.state), nothing, program, null)).get(row) ?? Number.NaN,
     sweepAt(ms) {
       clock.at = ms;
       relay.sweep();
     },
     async [Symbol.asyncDispose]() {
-      expect(relay.check()).toBe(0);
+      expect(books.check()).toBe(0);
       await relay.stop();
     },
   };

@@ -4,6 +4,7 @@
  */
 
 import { Scrubber } from "../../../src/lockdown/scrubber.ts";
+import { gauges } from "../../../src/program/books.ts";
 import { Metrics } from "../../../src/program/metrics.ts";
 import { ANSWER } from "./asked.ts";
 import { startHandRelay } from "./in-process.ts";
@@ -24,5 +25,5 @@ for await (const line of console) {
     Bun.gc(true);
     await Bun.write(String(told), Bun.generateHeapSnapshot("v8")); // the other formats leave the texts of strings out
   }
-  console.log(`${ANSWER}${relay.gauges().sockets}`);
+  console.log(`${ANSWER}${gauges(relay.state).sockets}`);
 }

@@ -1,6 +1,7 @@
 /** The relay's clock, with the process's own time and timers in the test's hand; and who is taken for gone, by its turns. */
 import { afterEach, beforeEach, describe, expect, mock, spyOn, test } from "bun:test";
-import { GRACE_MS, judge, LoopClock, TURN_MS } from "../../src/core/clock.ts";
+import { GRACE_MS, judge, TURN_MS } from "../../src/core/liveness.ts";
+import { LoopClock } from "../../src/program/clock.ts";
 import { Random } from "../support/machines/random.ts";
 
 /** By so much a turn may be late before the process is taken to have stood still. */

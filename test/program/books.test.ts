@@ -1,5 +1,7 @@
 /** The relay's look at its own books, with a fault planted: without one, every other test expects to find none. */
+
 import { expect, test } from "bun:test";
+import { gauges } from "../../src/program/books.ts";
 import { equals, until } from "../support/machines/until.ts";
 import { Client, expectUndisturbed, newPair } from "../support/peers/client.ts";
 import { startHandRelay } from "../support/relays/in-process.ts";
@@ -10,7 +12,7 @@ const FOUND = "whisper_self_check_differences_total";
 
 test("a seat that is not given back is found, counted, warned of without its code, and seen in health", async () => {
   const hand = startHandRelay(["--ping-interval=10m"]);
-  const { relay, url } = hand;
+  const { relay, books, url } = hand;
   const health = async () => (await fetch(`http://127.0.0.1:${relay.port}/health`)).json();
   const { code, alice, bob } = await newPair(url);
   for (let sweep = 0; sweep < ROUND; sweep++) hand.sweepAt(sweep);
@@ -19,10 +21,10 @@ test("a seat that is not given back is found, counted, warned of without its cod
   const [session] = relay.state.sessions.values();
   const seat = session?.initiator ?? null;
   alice.close();
-  await until("one socket to be left", () => relay.gauges().sockets, equals(1));
+  await until("one socket to be left", () => gauges(relay.state).sockets, equals(1));
   if (session) session.initiator = seat;
   relay.state.seats++;
-  expect(relay.check()).toBe(2); // a seat too many for the peers, a subscriber too few for the session
+  expect(books.check()).toBe(2); // a seat too many for the peers, a subscriber too few for the session
   expect(await health()).toEqual({ status: "degraded", sessions: 1 });
   expect(hand.count(FOUND)).toBe(2); // also where it was not a sweep that looked
   expect(new Set(hand.warnings).size).toBe(1);
@@ -49,5 +51,5 @@ test("every session is looked at within a round of sweeps, however many there ar
   for (const session of broken) session.initiator = seated.find((peer) => peer.session === session) ?? null;
   expect(hand.count(FOUND)).toBe(99);
   for (const client of clients) client.terminate();
-  await until("the last socket to close", () => hand.relay.gauges().sockets, equals(0));
+  await until("the last socket to close", () => gauges(hand.relay.state).sockets, equals(0));
 });
