@@ -1,7 +1,7 @@
-/** The contract, kept by the binary as it is released: all of it. */
+/** The contract, kept by the binary as it is released: all of it, but what browsers do with it: see browsers.test.ts. */
+import { describe } from "bun:test";
 import { type Start, spawnRelay } from "../support/relays/relay.ts";
 import { additions } from "./suite/additions.ts";
-import { browser } from "./suite/browser.ts";
 import { bystanders } from "./suite/bystanders.ts";
 import { drain } from "./suite/drain.ts";
 import { independent } from "./suite/independent.ts";
@@ -15,7 +15,9 @@ wire(start);
 additions(start);
 seats(start);
 quotas(start);
-bystanders(start);
-drain(start);
 independent(start);
-browser(start);
+// Each of these has a relay of its own, and most of them wait: for a probe, or for the end of a drain.
+describe.concurrent("beside each other", () => {
+  bystanders(start);
+  drain(start);
+});
