@@ -341,29 +341,6 @@ describe("each fact in one place", () => {
     expect(dead).toEqual([]);
   });
 
-  test("every link to a heading in the docs leads to one", () => {
-    const headings = (path: string) =>
-      [
-        ...read(path)
-          .replace(/^```.*?^```/gms, "")
-          .matchAll(/^#+ (.+)$/gm),
-      ].map(([, heading = ""]) =>
-        heading
-          .toLowerCase()
-          .replace(/[^\w\- ]/g, "")
-          .replaceAll(" ", "-"),
-      );
-    const dead = DOCS.flatMap((path) =>
-      [...read(path).matchAll(/\]\((?!https?:)([^)#]*)#([^)]+)\)/g)]
-        .map(([, file = "", heading = ""]) => ({ path, file, heading }))
-        .filter(({ file, heading }) => {
-          const target = file === "" ? path : relative(ROOT, resolve(ROOT, dirname(path), file));
-          return target.endsWith(".md") && !headings(target).includes(heading);
-        }),
-    );
-    expect(dead).toEqual([]);
-  });
-
   test("every option and every error is in the docs by its name", () => {
     for (const { flag } of Object.values(OPTIONS)) expect(read("README.md")).toContain(`\`${flag}\``);
     for (const { flag } of Object.values({ ...CHECK_OPTIONS, ...PRINT_OPTIONS }))

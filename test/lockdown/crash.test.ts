@@ -8,7 +8,7 @@ import { type Folder, newFolder } from "../support/machines/folder.ts";
 import { equals, until } from "../support/machines/until.ts";
 import { LIMITS } from "../support/marks/marked-run.ts";
 import { knock, type MarkedPair, markedMessage, markedPair, markedPing, passOn } from "../support/peers/marked-peer.ts";
-import { buildHooked, spawnHooked } from "../support/relays/hooked.ts";
+import { hookedRelays } from "../support/relays/hooked.ts";
 import type { Place } from "../support/relays/hooked-main.ts";
 import { command, type Outcome, type RunningRelay, spawnProgram } from "../support/relays/relay.ts";
 import { type OpenStage, openStage } from "../support/relays/stage.ts";
@@ -38,11 +38,10 @@ async function leaks(stage: OpenStage, { stdout, stderr }: Outcome): Promise<str
   ]);
 }
 
+const spawnHooked = hookedRelays();
 let folder: Folder;
-let program = "";
 beforeAll(async () => {
   folder = await newFolder();
-  program = await buildHooked(folder.path);
 });
 afterAll(() => folder[Symbol.asyncDispose]());
 
@@ -50,7 +49,7 @@ describe.each(["text", "json"])("with --log=%s", (log) => {
   test.each(["fetch", "open", "message", "ping", "close", "timer", "promise"] as const)(
     "an error that quotes a peer is told without the quotation (%s)",
     async (place) => {
-      await using relay = await spawnHooked(program, [...LIMITS, `--log=${log}`]);
+      await using relay = await spawnHooked(...LIMITS, `--log=${log}`);
       await using stage = await openStage(relay, null, false);
       const { alice, bob } = await busyPair(stage);
       const mallory = await busyPair(stage);

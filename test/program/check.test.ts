@@ -126,7 +126,7 @@ test.each([["--help"], ["print systemd"], ["check ws://127.0.0.1:1"], ["-V"]])(
   },
 );
 
-test.each(["--ping-interval=10m", "--ping-interval=1s", "--session-ttl=1s", "--quota-messages=10"])(
+test.concurrent.each(["--ping-interval=10m", "--ping-interval=1s", "--session-ttl=1s", "--quota-messages=10"])(
   "with --probe it is seen that a silent peer keeps its seat (%s)",
   async (arg) => {
     await using relay = await spawnRelay("binary", "--exempt=none", arg);
@@ -135,13 +135,22 @@ test.each(["--ping-interval=10m", "--ping-interval=1s", "--session-ttl=1s", "--q
   },
 );
 
-test.each(["127.0.0.1", "0.0.0.0", "0", "127.1", "localhost", "::", "[::]", "*", "::1", "[::1]", "::ffff:127.0.0.1"])(
-  "a relay with --host %s is found by a check with the same",
-  async (host) => {
-    await using relay = await spawnRelay("binary", "--host", host);
-    expect((await checkOf(relay.port, host)).exitCode).toBe(0);
-  },
-);
+test.concurrent.each([
+  "127.0.0.1",
+  "0.0.0.0",
+  "0",
+  "127.1",
+  "localhost",
+  "::",
+  "[::]",
+  "*",
+  "::1",
+  "[::1]",
+  "::ffff:127.0.0.1",
+])("a relay with --host %s is found by a check with the same", async (host) => {
+  await using relay = await spawnRelay("binary", "--host", host);
+  expect((await checkOf(relay.port, host)).exitCode).toBe(0);
+});
 
 /** A network of its own, in which IPv6 is off. */
 const NO_IPV6 = "ip link set lo up && sysctl -qw net.ipv6.conf.all.disable_ipv6=1 || exit 99;";

@@ -9,7 +9,7 @@ import { command, commitOf, run, spawnRelay, VARIANTS } from "../support/relays/
 
 const DRAINING = "draining for up to 30 s; a second signal stops at once";
 
-describe.each(VARIANTS)("the program (%s)", (variant) => {
+describe.concurrent.each(VARIANTS)("the program (%s)", (variant) => {
   test("prints its help and its version, and exits with 0", async () => {
     const help = await run(command(variant, "--help"));
     expect({ ...help, stdout: "" }).toEqual({ exitCode: 0, stdout: "", stderr: "" });
@@ -191,7 +191,7 @@ describe.each(VARIANTS)("the program (%s)", (variant) => {
   });
 });
 
-test("check fails where something else answers: one that echoes, one that changes a byte, one that seats a third", async () => {
+test.concurrent("check fails where something else answers: one that echoes, one that changes a byte, one that seats a third", async () => {
   const tries = LIES.map(async ([what, lies]) => {
     await using server = lyingRelay(lies);
     const { exitCode, stdout } = await run(command("binary", "check", `ws://127.0.0.1:${server.port}`));

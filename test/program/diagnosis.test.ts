@@ -21,7 +21,7 @@ async function reason(url: string, env: Record<string, string> = {}, ...args: st
   return stdout.slice(6, -1);
 }
 
-describe("before anything is said", () => {
+describe.concurrent("before anything is said", () => {
   test("nothing listens", async () => {
     const port = freePort();
     expect(await reason(`ws://127.0.0.1:${port}`)).toBe(
@@ -99,7 +99,7 @@ describe("of TLS", () => {
   });
 });
 
-describe("by HTTP", () => {
+describe.concurrent("by HTTP", () => {
   test("an origin is needed, or another", async () => {
     await using relay = await spawnRelay("binary", "--origin=https://chat.example");
     expect(await reason(relay.url)).toStartWith("403: it takes pages of some origins alone: name one of them");
@@ -125,7 +125,7 @@ describe("by HTTP", () => {
   });
 });
 
-describe("a check that waits", () => {
+describe.concurrent("a check that waits", () => {
   test("ends well as soon as the relay is there", async () => {
     const port = freePort();
     const waiting = run(command("binary", "check", "--wait=20s", `ws://127.0.0.1:${port}`));

@@ -77,7 +77,7 @@ describe("in the program", () => {
     expectWarning(await relay.stop(), 0);
   });
 
-  test.each(["close", "timer", "promise"] as const)(
+  test.concurrent.each(["close", "timer", "promise"] as const)(
     "one that leaves the books in doubt, or came from nowhere, makes the relay drain (%s)",
     async (place) => {
       await using relay = await spawnHooked("--drain=1s");

@@ -126,7 +126,7 @@ describe("a signal that comes again", () => {
   });
 });
 
-describe.skipIf(process.platform !== "linux")("started by the script of the package", () => {
+describe.concurrent.skipIf(process.platform !== "linux")("started by the script of the package", () => {
   /** As npx does: a program that runs `sh -c 'bun start'` with npm's variables, and ends alone when it is told to. */
   const AS_NPX = `
     const env = { ...process.env, npm_lifecycle_event: "npx", npm_command: "exec" };

@@ -3,12 +3,12 @@
 zmodload zsh/zpty || exit 1
 zpty shell zsh -f -i
 zpty -w shell "PROMPT=; fpath=($1 \$fpath); autoload -Uz compinit; compinit -u -D; setopt no_list no_beep no_auto_list"
-zpty -w shell 'show() { print -r -- "<<$BUFFER>>"; BUFFER=; }; zle -N show; bindkey "^X" show; bindkey "^I" complete-word'
+zpty -w shell 'show() { print -r -- "<<$BUFFER>>"; BUFFER=; }; zle -N show; bindkey "^T" show; bindkey "^I" complete-word'
 zpty -w shell 'print -r "<<rea""dy>>"'
 zpty -r shell seen '*<<ready>>*'
 shift
 for line; do
-  zpty -w -n shell "$line"$'\t\x18'
+  zpty -w -n shell "$line"$'\t\x14'
   zpty -r shell seen '*<<*>>*'
   print -r -- "${${seen##*<<}%%>>*}"
 done
