@@ -80,10 +80,12 @@ describe.each(RELEASED)("the listener for the operator (%s)", (variant) => {
   });
 
   test.each(["127.0.0.1", "[::1]"])("that can't have its port on %s ends the start with one line", async (host) => {
-    const taken = Bun.listen({ hostname: host.replace(/[[\]]/g, ""), port: 0, socket: { data() {} } });
+    // Its holder would share the port: the operator's is shared with nobody, for no answer would then be of one relay.
+    const shared = { port: 0, reusePort: true, fetch: () => new Response() };
+    const taken = Bun.serve({ hostname: host.replace(/[[\]]/g, ""), ...shared });
     const relay = await run(command(variant, `--admin=${host}:${taken.port}`, "--host=127.0.0.1", "--port=0"));
-    taken.stop(true);
     const where = `${host.replace(/[[\]]/g, "")} port ${taken.port}`;
+    taken.stop(true);
     expect(relay).toEqual({
       ...{ exitCode: 1, stdout: "" },
       stderr: `whisper-signaling: can't listen on ${where}: it is in use; \`ss -ltnp\` shows by whom\n`,

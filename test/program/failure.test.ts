@@ -11,8 +11,8 @@ const SECRET = "s3cret-A3F7B9E2C1D4";
 
 test("a low port that is not permitted is told with what it takes, any other failure without", () => {
   const failure = (code: string) => Object.assign(new Error(SECRET), { code });
-  expect(whyNotListen(failure("EACCES"), 443)).toContain("CAP_NET_BIND_SERVICE");
-  expect(whyNotListen(failure("EACCES"), 8_000)).toBe("not permitted");
+  expect(whyNotListen(failure("EACCES"), 1_023)).toContain("CAP_NET_BIND_SERVICE");
+  expect(whyNotListen(failure("EACCES"), 1_024)).toBe("not permitted");
   expect(whyNotListen(failure("EADDRINUSE"), 443)).toBe("it is in use; `ss -ltnp` shows by whom");
 });
 

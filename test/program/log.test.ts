@@ -64,11 +64,14 @@ describe("the log", () => {
         log.warn("on the other stream");
         expect(log.dropped).toBe(2);
         stream.room = 3;
-        for (const line of ["after", "later"]) log.say("ready", line);
-        expect(log.dropped).toBe(2);
+        for (const line of ["after", "later", "lost again"]) log.say("ready", line);
+        expect(log.dropped).toBe(3);
+        stream.room = 4;
+        log.say("ready", "at last");
       });
-      expect(out.length).toBe(3);
+      expect(out.length).toBe(4);
       expect(out[1]).toContain(format === "text" ? "after lines-dropped-before=2" : '"lines-dropped-before":2');
+      expect(out[3]).toContain(format === "text" ? "at last lines-dropped-before=1" : '"lines-dropped-before":1');
       expect([out[2], ...err].join()).not.toContain("lines-dropped");
     },
   );

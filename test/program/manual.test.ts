@@ -56,12 +56,18 @@ whereMan("man shows every command, option, bound, variable and exit code as they
         "min" in option ? `, ${option.min} to ${option.max}` : "",
         environmentName(option.flag),
       ];
-      expect(page).toContain(` ${option.flag} `);
+      expect(page).toContain(` ${option.flag} ${option.kind === "choice" ? option.choices.join("|") : ""}`);
       expect(page).toContain(`${option.what} (${option.default}${bounds}).`);
       expect(page.includes(`Environment: ${variable}.`)).toBe(Object.values(manual.inEnvironment).includes(option));
     }
     for (const [code, what] of manual.exits) expect(page).toContain(` ${code} ${what}`);
   }
+});
+
+test("a page is of section 1, and its synopsis has a line for each command", () => {
+  const page = manPage(AWKWARD, "1.2.3");
+  expect(page).toStartWith('.TH TRY\\-ME 1 "" "try-me 1.2.3" ');
+  expect(page).toContain(".SH SYNOPSIS\n.B try\\-me\n[OPTIONS]\n.br\n.B try\\-me\nshow WHAT\n.SH");
 });
 
 whereMan("what looks like a request or an escape is shown as it stands", async () => {

@@ -49,18 +49,22 @@ describe("a limit that refuses is told of", () => {
     pass(60);
     for (let n = 0; n < 5; n++) refusals.upgraded("address");
     pass(60);
+    refusals.upgraded("address");
+    pass(60);
     pass(600);
     expect(lines.map((line) => line.replace(ADDRESS, "").replace("; counted as upgrades address", "").trim())).toEqual([
       "begins to refuse",
       "still refuses: 2 in the last minute",
       "still refuses: 5 in the last minute",
-      "refuses no more: it refused 8 in all",
+      "still refuses: 1 in the last minute",
+      "refuses no more: it refused 9 in all",
     ]);
     expect(facts.map((fact) => [fact.refused, fact["refused-in-all"], fact.seconds])).toEqual([
       [1, 1, 0], // so that the counts of all lines add up to the last one's sum
       [2, 3, 60],
       [5, 8, 120],
-      [0, 8, 180],
+      [1, 9, 180],
+      [0, 9, 240],
     ]);
   });
 

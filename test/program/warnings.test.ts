@@ -82,6 +82,9 @@ test("a low limit of open files is told at the start, with what it leaves room f
   expect(await start(1_024, "--max-memory=100MiB")).toMatch(/memory for some 11377:/);
   const [config, memory] = [readConfig([], {}, OPEN_FILES), 2 ** 40];
   expect(doubtAboutFiles(config, OPEN_FILES, memory)).toBeNull();
+  const [few, peerBytes] = [readConfig([], {}, 1_024), 9 * 1_024];
+  expect(doubtAboutFiles(few, 1_024, 871 * peerBytes)).toBeNull(); // memory holds no more than they do
+  expect(doubtAboutFiles(few, 1_024, 872 * peerBytes)).toContain("for 871 peers, memory for some 872:");
 });
 
 test("a line in JSON of the start has the options by their types, and what was built", async () => {
