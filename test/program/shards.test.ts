@@ -1,7 +1,7 @@
 /** Which nodes are told apart, and what balancers are told of them. Real balancers with real relays are tried in test/client. */
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import { haproxyNodes, nginxNodes, readNodes } from "../../src/program/shards.ts";
+import { haproxyNodes, nginxNodes, nginxVerified, readNodes } from "../../src/program/shards.ts";
 import { newFolder } from "../support/machines/folder.ts";
 import { pathOf, writeCertificate } from "../support/machines/fronts.ts";
 import { command, run } from "../support/relays/relay.ts";
@@ -43,6 +43,17 @@ describe("nodes", () => {
     [["http://a", "https://b"], "http:// for all or https:// for all"],
   ])("%j are refused: it %s", (urls, why) => {
     expect(() => readNodes(urls)).toThrow(why);
+  });
+
+  test.each([true, false])("speak TLS, and are believed by their certificates then and only then: %p", (isTls) => {
+    const nodes = readNodes([isTls ? "https://a" : "http://a"]);
+    const { backends } = haproxyNodes(nodes, "relay.example.org", []);
+    const servers = backends.filter((line) => line.includes(" server "));
+    const verified = "ssl verify required ca-file @system-ca sni str(relay.example.org) verifyhost relay.example.org";
+    expect(servers.filter((line) => line.includes(verified)).length).toBe(isTls ? servers.length : 0);
+    const lines = nginxVerified(nodes, "relay.example.org").map((line) => line.trim());
+    for (const line of ["proxy_ssl_verify on;", "proxy_ssl_name relay.example.org;"])
+      expect(lines.includes(line)).toBe(isTls);
   });
 
   test("of which there is one, are balanced all the same", () => {
