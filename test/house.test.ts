@@ -162,7 +162,9 @@ describe("architecture", () => {
   });
 
   test("the browsers' library takes nothing of the relay but types", () => {
-    const lines = list("src/client/*.ts").flatMap((path) => read(path).match(/^.*\bfrom "\.\..*$/gm) ?? []);
+    const lines = list("src/client/*.ts").flatMap(
+      (path) => read(path).match(/^.*\b(from|import) ?\(?"\.\..*$/gm) ?? [],
+    );
     expect(lines.filter((line) => !/^(import|export) type /.test(line))).toEqual([]);
   });
 

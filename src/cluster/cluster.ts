@@ -42,7 +42,7 @@ export interface ClusterConfig {
 }
 
 /** What a cluster is given of the process around it. */
-export interface Surroundings {
+export interface Dependencies {
   startHelper(): Helper;
   warn(line: string): void;
   /** A helper has ended by itself: the relay can't go on without it. */
@@ -63,7 +63,7 @@ export class Cluster implements Directory {
    * Starts the helpers and waits until each has reached its engine, or could not.
    * @returns the cluster, or why there can't be one: words for the operator
    */
-  static async start(config: ClusterConfig, around: Surroundings): Promise<Cluster | string> {
+  static async start(config: ClusterConfig, around: Dependencies): Promise<Cluster | string> {
     const sealer = new Sealer(config.secrets);
     const drivers: Driver[] = [];
     let isServing = false; // until then one line says it all

@@ -29,7 +29,7 @@ export const STATES = [...PHASES, "slow"] as const;
 export type State = (typeof STATES)[number];
 
 /** What a driver is given. */
-export interface Surroundings {
+export interface Dependencies {
   readonly sealer: Sealer;
   /** Which of how many engines this is, as all nodes have to have it. */
   readonly layout: string;
@@ -46,7 +46,7 @@ export class Driver {
   readonly first: Promise<Report>;
   /** Why the helper has no lock, or null. */
   obstacle: string | null = null;
-  readonly #around: Surroundings;
+  readonly #around: Dependencies;
   readonly #helper: Helper;
   readonly #keys = new WeakMap<Link, LinkKeys>();
   /** By name: sessions that are here, or asked for. */
@@ -60,7 +60,7 @@ export class Driver {
   /** Nothing is written to a helper that reads nothing. */
   #isStuck = false;
 
-  constructor(helper: Helper, config: Omit<EngineConfig, "node" | "atMs">, around: Surroundings) {
+  constructor(helper: Helper, config: Omit<EngineConfig, "node" | "atMs">, around: Dependencies) {
     this.#around = around;
     this.#helper = helper;
     this.node = new Node(newId(), newId, sharedMs());
