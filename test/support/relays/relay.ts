@@ -22,11 +22,11 @@ export function command(variant: Variant, ...args: string[]): string[] {
   return variant === "source" ? [process.execPath, "--smol", resolve(ROOT, "src/main.ts"), ...args] : [BINARY, ...args];
 }
 
-const VERSION = Bun.spawnSync([BINARY, "--version"]).stdout.toString();
-
 /** The commit that `variant` says it was built from, "unknown" where it was not. */
 export function commitOf(variant: Variant): string {
-  return (variant === "binary" && /\(commit ([0-9a-f]{7,40}(?:-dirty)?), /.exec(VERSION)?.[1]) || "unknown";
+  if (variant === "source") return "unknown";
+  const said = Bun.spawnSync([BINARY, "--version"]).stdout.toString();
+  return /\(commit ([0-9a-f]{7,40}(?:-dirty)?), /.exec(said)?.[1] ?? "unknown";
 }
 
 export type Process = Bun.Subprocess<"ignore" | "pipe", "pipe", "pipe">;
