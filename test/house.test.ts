@@ -65,7 +65,6 @@ const TRIED_ELSEWHERE: Record<string, string> = {
   "program/help": "program/manual",
   "program/hosts": "program/check",
   "program/ice-urls": "program/turn",
-  "program/kernel-file": "program/resources",
   "program/library": "web/script",
   "program/nftables": "ops/nftables",
   "program/proxies": "program/print",
