@@ -2,6 +2,7 @@
  * The words of the command line: which command is meant, and the options that only commands have. Pure: it does none of
  * them.
  */
+import { HEARD_MS } from "../core/admission.ts";
 import type { Config } from "./config.ts";
 import { unknownWord } from "./environment.ts";
 import { ConfigError, type NameOf, type OptionTable, type ValuesOf } from "./options.ts";
@@ -20,7 +21,7 @@ export const CHECK_OPTIONS = {
     flag: "--probe",
     kind: "switch",
     default: "off",
-    what: "also see that a silent peer is asked before its seat is given away, which takes 2 s",
+    what: `also see that a silent peer is asked before its seat is given away, which takes ${HEARD_MS / 1_000} s`,
   },
   isTurn: {
     flag: "--turn",
