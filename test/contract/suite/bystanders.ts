@@ -4,7 +4,14 @@
  */
 import { describe, expect, test } from "bun:test";
 import { HEARD_MS, PROBE_MS } from "../../../src/core/admission.ts";
-import { Client, expectUndisturbed, newCode, newPair, untilSilent } from "../../support/peers/client.ts";
+import {
+  Client,
+  comeUntilProbed,
+  expectUndisturbed,
+  newCode,
+  newPair,
+  untilSilent,
+} from "../../support/peers/client.ts";
 import { frame, OP, RawClient } from "../../support/peers/raw.ts";
 import type { RunningRelay, Start } from "../../support/relays/relay.ts";
 
@@ -37,8 +44,7 @@ async function aProbe(relay: RunningRelay): Promise<{ holder: RawClient; newcome
   const code = newCode();
   const holder = await rawPeer(relay, code, true);
   await untilSilent();
-  const newcomer = await Client.connect(relay.url, "203.0.113.1");
-  newcomer.send({ type: "join", sessionCode: code, isInitiator: true });
+  const newcomer = await comeUntilProbed(relay.url, { sessionCode: code, isInitiator: true }, "203.0.113.1");
   expect((await holder.next())?.opcode).toBe(OP.ping);
   return { holder, newcomer };
 }
@@ -144,10 +150,9 @@ export function bystanders(startRelay: Start, startAlone = startRelay, hasLease 
       await using relay = await start();
       const code = newCode();
       const ghost = await rawPeer(relay, code, true);
-      await Bun.sleep(HEARD_MS + 100);
+      await untilSilent();
       const since = performance.now();
-      const alice = await Client.connect(relay.url, "192.0.2.1");
-      alice.send({ type: "join", sessionCode: code, isInitiator: true });
+      const alice = await comeUntilProbed(relay.url, { sessionCode: code, isInitiator: true }, "192.0.2.1");
       const { token } = await alice.expect("joined");
       expect(performance.now() - since).toBeWithin(PROBE_MS - 50, PROBE_MS + 2_000);
       expect(JSON.parse(await ghost.text())).toMatchObject({ code: "replaced", retry: true });
@@ -206,15 +211,13 @@ export function bystanders(startRelay: Start, startAlone = startRelay, hasLease 
       await ghost.text();
       await untilSilent();
 
-      const mallory = await Client.connect(relay.url);
-      mallory.send({ type: "join", sessionCode: present, isInitiator: true });
+      const mallory = await comeUntilProbed(relay.url, { sessionCode: present, isInitiator: true });
       expect(await alice.next()).toBe('{"type":"probe"}');
       alice.send('{ "type" : "pong" }'); // however it is written
       await mallory.expectError("role-taken");
 
       const since = performance.now();
-      const again = await Client.connect(relay.url);
-      again.send({ type: "join", sessionCode: frozen, isInitiator: true });
+      const again = await comeUntilProbed(relay.url, { sessionCode: frozen, isInitiator: true });
       expect(await ghost.text()).toBe('{"type":"probe"}');
       ghost.write(frame(OP.pong, "")); // as the browser of a page in the back/forward cache answers a ping
       await again.expect("joined");
@@ -228,8 +231,7 @@ export function bystanders(startRelay: Start, startAlone = startRelay, hasLease 
       holder.say({ type: "join", sessionCode: code, isInitiator: true, answers: true });
       await holder.text();
       await untilSilent();
-      const mallory = await Client.connect(relay.url, "203.0.113.1");
-      mallory.send({ type: "join", sessionCode: code, isInitiator: true });
+      const mallory = await comeUntilProbed(relay.url, { sessionCode: code, isInitiator: true }, "203.0.113.1");
       expect(await holder.text()).toBe('{"type":"probe"}');
       holder.write(frame(OP.pong, ""));
       holder.say({ type: "pong" });

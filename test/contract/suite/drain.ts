@@ -4,7 +4,14 @@
  */
 import { describe, expect, test } from "bun:test";
 import { equals, until } from "../../support/machines/until.ts";
-import { Client, expectUndisturbed, newCode, newPair, untilSilent } from "../../support/peers/client.ts";
+import {
+  Client,
+  comeUntilProbed,
+  expectUndisturbed,
+  newCode,
+  newPair,
+  untilSilent,
+} from "../../support/peers/client.ts";
 import { OP, RawClient, UPGRADE } from "../../support/peers/raw.ts";
 import { printedToTheEnd, type Start } from "../../support/relays/relay.ts";
 
@@ -65,8 +72,7 @@ export function drain(start: Start, startAlone = start): void {
       const bob = await Client.join(relay.url, code, false);
       await bob.expect("ready");
       await untilSilent();
-      const mallory = await Client.connect(relay.url);
-      mallory.send({ type: "join", sessionCode: code, isInitiator: true });
+      const mallory = await comeUntilProbed(relay.url, { sessionCode: code, isInitiator: true });
       expect(await ghost.text()).toBe('{"type":"ready"}');
       expect((await ghost.next())?.opcode).toBe(OP.ping);
       const ended = relay.stop();
@@ -90,8 +96,7 @@ export function drain(start: Start, startAlone = start): void {
       }
       await untilSilent();
       for (const [n, join] of joins.entries()) {
-        const newcomer = await Client.connect(relay.url);
-        newcomer.send(join);
+        const newcomer = await comeUntilProbed(relay.url, join);
         expect((await ghosts[n]?.next())?.opcode).toBe(OP.ping); // the holder is asked, and gives no answer
         newcomers.push(newcomer);
       }

@@ -102,6 +102,21 @@ export async function untilSilent(): Promise<void> {
   await Bun.sleep(HEARD_MS + 50);
 }
 
+/**
+ * A newcomer whose join has the relay ask the holder of the seat, after `untilSilent`. It comes again where it was refused
+ * at once: a relay that stood still meanwhile has lived through less time than this process.
+ */
+export async function comeUntilProbed(url: string, join: object, from?: string): Promise<Client> {
+  for (;;) {
+    const newcomer = await Client.connect(url, from);
+    newcomer.send({ type: "join", ...join });
+    newcomer.send({ type: "ping" });
+    if ((await newcomer.nextOrEnd()) === '{"type":"pong"}') return newcomer;
+    await newcomer.closed;
+    await Bun.sleep(50);
+  }
+}
+
 /** Waits until a relay that was short of room takes a newcomer. */
 export async function untilTaken(url: string): Promise<void> {
   await until("a newcomer to be taken", async () => {
