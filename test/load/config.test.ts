@@ -4,6 +4,7 @@ import { OPTIONS, readAsked, SCENARIOS, shareOf } from "../../src/load/config.ts
 import { helpText } from "../../src/load/manual.ts";
 import { ConfigError } from "../../src/program/options.ts";
 
+const FAR = "wss://relay.example";
 const URL = "ws://127.0.0.1:8000";
 
 function refusal(...args: string[]): string {
@@ -51,6 +52,21 @@ describe("what can't be run is refused in one line that says why", () => {
     expect(refusal(...args)).toStartWith(message);
     expect(refusal(...args)).not.toContain("\n");
   });
+});
+
+test.each<[workers: number, cores: number, args: string[]]>([
+  [1, 8, ["handshake", FAR, "--rate=1000"]],
+  [2, 8, ["handshake", FAR, "--rate=1001"]],
+  [8, 8, ["handshake", FAR, "--concurrency=50"]], // as much as there is
+  [7, 8, ["handshake", URL, "--concurrency=50"]], // one core is left for the relay
+  [2, 8, ["handshake", FAR, "--concurrency=2"]],
+  [1, 1, ["handshake", URL, "--rate=9000"]],
+  [1, 8, ["hold", FAR, "--pairs=5000"]],
+  [2, 8, ["hold", FAR, "--pairs=5001"]],
+  [1, 8, ["relay", FAR, "--pairs=400", "--message-rate=10"]], // 8,000 messages a second
+  [2, 8, ["relay", FAR, "--pairs=401", "--message-rate=10"]],
+])("%d of %d cores get a worker by themselves for %j", (workers, cores, args) => {
+  expect(readAsked(args, cores).plan.workers).toBe(workers);
 });
 
 test("the shares of all workers are what was asked for", () => {

@@ -19,6 +19,12 @@ test("every value is kept within a thousandth, from a microsecond to an hour", (
   }
 });
 
+test("mean and deviation are those of the values", () => {
+  expect([histogram(1, 3).mean, histogram(1, 3).deviation]).toEqual([2, 1]);
+  expect([histogram(7, 7, 7).mean, histogram(7, 7, 7).deviation]).toEqual([7, 0]);
+  expect(histogram().deviation).toBe(0);
+});
+
 test("percentiles are those of the sorted values", () => {
   const random = new Random(1);
   const values = Array.from({ length: 5_000 }, () => random.below(2 ** random.below(30)));
