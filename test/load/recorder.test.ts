@@ -31,6 +31,18 @@ test("a report holds what came since the last one, and the next begins at nothin
   expect(delta.errors).toEqual({ "refused:session-full": 2 });
 });
 
+test("what never came to be is among the times of all, counted apart, of all workers", () => {
+  const [alice, bob] = [new Recorder(), new Recorder()];
+  const tally = new Tally("ready", 2);
+  alice.time("ready", 1);
+  alice.timeFailed("ready", 5_000);
+  for (let n = 0; n < 2; n++) bob.timeFailed("ready", 5_000);
+  tally.add(0, alice.take(USAGE));
+  tally.add(1, bob.take(USAGE));
+  tally.add(1, bob.take(USAGE)); // nothing more
+  expect(tally.percentiles.ready).toMatchObject({ count: 4, failed: 3 });
+});
+
 /** Without the histogram's own error. */
 function rounded(back: Storm["back"] | undefined) {
   return Object.fromEntries(
