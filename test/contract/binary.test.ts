@@ -1,5 +1,5 @@
 /** The contract, kept by the binary as it is released: all of it, but what browsers do with it: see browsers.test.ts. */
-import { describe } from "bun:test";
+import { describe, setDefaultTimeout } from "bun:test";
 import { type Start, spawnRelay } from "../support/relays/relay.ts";
 import { additions } from "./suite/additions.ts";
 import { bystanders } from "./suite/bystanders.ts";
@@ -8,6 +8,8 @@ import { independent } from "./suite/independent.ts";
 import { quotas } from "./suite/quotas.ts";
 import { seats } from "./suite/seats.ts";
 import { wire } from "./suite/wire.ts";
+
+setDefaultTimeout(60_000); // some wait for 12 s, while 20 relays start at once on a machine that has other things to do
 
 const start: Start = (...args) => spawnRelay("binary", ...args);
 
