@@ -2,6 +2,7 @@
  * URLs of STUN and TURN servers as an operator names them (RFC 7064, RFC 7065). Owns which of them browsers take: one
  * that they don't makes every RTCPeerConnection throw, so it is refused with the reason. Pure.
  */
+import { isIPv4, isIPv6 } from "node:net";
 import { Unfit } from "./failure.ts";
 
 export type Transport = "udp" | "tcp" | "tls";
@@ -19,8 +20,11 @@ export interface IceUrl {
 const PORT = 3_478;
 const TLS_PORT = 5_349;
 
-/** What a name, an IPv4 address, or an IPv6 address in brackets, may hold; then a port and a transport. */
-const URL = /^(\w+):(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::(\d{1,5}))?(?:\?transport=(\w+))?$/i;
+/** A name, an IPv4 address, or what is in brackets; then a port and a transport. */
+const URL = /^(\w+):(\[[^\]%]+\]|[a-z0-9._-]+)(?::(\d{1,5}))?(?:\?transport=(\w+))?$/i;
+/** A name (RFC 1123; underscores are in use): parts of letters, digits, and hyphens inside. */
+const NAME = /^(?:\w(?:[\w-]{0,61}\w)?\.)*\w(?:[\w-]{0,61}\w)?\.?$/;
+const LONGEST_NAME = 253;
 
 const EXAMPLES = {
   stun: "stun:turn.example.org:3478",
@@ -34,7 +38,8 @@ const EXAMPLES = {
 export function readIceUrl(text: string, kind: "stun" | "turn"): IceUrl {
   const [, scheme = "", host = "", digits, asked] = URL.exec(text) ?? [];
   const isTls = scheme === "turns";
-  if (!(scheme === kind || (kind === "turn" && isTls))) throw new Unfit(text, `is not a URL such as ${EXAMPLES[kind]}`);
+  if (!(scheme === kind || (kind === "turn" && isTls)) || !isHost(host))
+    throw new Unfit(text, `is not a URL such as ${EXAMPLES[kind]}`);
   const port = Number(digits ?? (isTls ? TLS_PORT : PORT));
   if (port < 1 || port > 65_535) throw new Unfit(text, "has a port that is not from 1 to 65535");
   if (kind === "stun" && asked !== undefined) throw new Unfit(text, "has a transport, which URLs of STUN don't have");
@@ -42,4 +47,10 @@ export function readIceUrl(text: string, kind: "stun" | "turn"): IceUrl {
     throw new Unfit(text, "has a transport that is not udp or tcp");
   if (isTls && asked === "udp") throw new Unfit(text, "asks for TLS over UDP, which browsers don't speak: say tcp");
   return { text, host: host.replace(/^\[|\]$/g, ""), port, transport: isTls ? "tls" : (asked ?? "udp") };
+}
+
+/** Whether it is a name or an address. What ends in a number is read as an IPv4 address everywhere, and so has to be one. */
+function isHost(host: string): boolean {
+  if (host.startsWith("[")) return isIPv6(host.slice(1, -1));
+  return /(?:^|\.)\d+\.?$/.test(host) ? isIPv4(host) : host.length <= LONGEST_NAME && NAME.test(host);
 }

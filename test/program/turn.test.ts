@@ -1,6 +1,7 @@
 /** What peers are told of TURN: the signature that coturn expects, another one for each, and only in `ready`. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { OPTIONS } from "../../src/program/config.ts";
+import { readIceUrl } from "../../src/program/ice-urls.ts";
 import { newCredential, passwordFor } from "../../src/program/turn.ts";
 import { type Folder, newFolder } from "../support/machines/folder.ts";
 import { refusal } from "../support/machines/refusal.ts";
@@ -118,6 +119,17 @@ describe("a bad option is refused", () => {
     ["turn:user@a.example", EXAMPLE],
     ["turn:2001:db8::1", EXAMPLE],
     ["turn:a.example?transport=tcp&x=1", EXAMPLE],
+    ["turn:-x", EXAMPLE],
+    ["turns:x-.example", EXAMPLE],
+    ["turn:a..example", EXAMPLE],
+    ["turn:.example", EXAMPLE],
+    ["turn:[::::]", EXAMPLE],
+    ["turn:[192.0.2.1]", EXAMPLE],
+    ["turn:[fe80::1%eth0]", EXAMPLE],
+    ["turn:192.0.2.256", EXAMPLE],
+    ["turn:192.0.2", EXAMPLE],
+    ["turn:2130706433", EXAMPLE],
+    [`turn:${"a".repeat(64)}.example`, EXAMPLE],
     ["turn:a.example:0", "has a port that is not from 1 to 65535"],
     ["turn:a.example:65536", "has a port that is not from 1 to 65535"],
     ["turn:a.example?transport=sctp", "has a transport that is not udp or tcp"],
@@ -128,9 +140,25 @@ describe("a bad option is refused", () => {
 
   test.each([
     ["turn:a.example", "is not a URL such as stun:turn.example.org:3478"],
+    ["stun:-x", "is not a URL such as stun:turn.example.org:3478"],
+    ["stun:[::::]:80", "is not a URL such as stun:turn.example.org:3478"],
     ["stun:a.example?transport=udp", "has a transport, which URLs of STUN don't have"],
   ])("--stun-url %s", (url, why) => {
     expect(refusal([], { WHISPER_STUN_URL: url })).toBe(`WHISPER_STUN_URL ${JSON.stringify(url)} ${why}`);
+  });
+
+  test("and one that is good is not: a name of any kind, an address of either", () => {
+    const hosts = [
+      "a",
+      "a-b.example",
+      "1a.example.",
+      "under_score.example",
+      "192.0.2.1",
+      "[2001:db8::1]",
+      "[::ffff:192.0.2.1]",
+    ];
+    for (const host of hosts)
+      expect([host, readIceUrl(`turn:${host}:80`, "turn").host]).toEqual([host, host.replace(/^\[(.*)\]$/, "$1")]);
   });
 
   test("a server without a secret, and a secret without a server", () => {
