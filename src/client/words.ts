@@ -18,7 +18,7 @@ const STREAM = 1_000;
 const NONCE_BYTES = 16;
 
 export interface Words extends Required<Pick<ConnectOptions, "setup" | "sending" | "received">> {
-  /** Four words for the present connection, once it is open. Rejects where the commitment does not hold. */
+  /** Four words for the present connection, once it is open. Rejects where there is none, where it ends before, and where the commitment does not hold. */
   words(): Promise<string[]>;
 }
 
@@ -38,11 +38,12 @@ export function newWords(): Words {
       mine.isInitiator = isInitiator;
       const channel = connection.createDataChannel("words", { negotiated: true, id: STREAM });
       channel.binaryType = "arraybuffer";
+      channel.addEventListener("close", () => mine.reject(new Error("The connection has ended.")));
       channel.addEventListener("open", () => {
+        if (!(isInitiator ? mine.theirs : mine.commitment)) mine.reject(new Error("The other side has no words."));
         if (!isInitiator) return;
         channel.send(mine.nonce);
         if (mine.theirs) finish(mine, connection, mine.nonce, mine.theirs).catch(mine.reject);
-        else mine.reject(new Error("The other side has no words."));
       });
       channel.addEventListener("message", async ({ data }) => {
         if (isInitiator) return;
@@ -63,7 +64,10 @@ export function newWords(): Words {
       if (round.isInitiator) round.theirs ??= fromHex(description.nonce);
       else round.commitment ??= description.commitment;
     },
-    words: () => round.promise,
+    words: async () => {
+      if (!isUsed) throw new Error("There is no connection yet.");
+      return round.promise;
+    },
   };
 }
 

@@ -41,7 +41,8 @@ describe.skipIf(!hasChromium() && !process.env["CI"])("two pages that compare wo
       page.compared = page.words.newWords();
       page.begin({ url: "${relay.url}", code: "${code}", role: "${role}", sealed: false, ...page.compared });
     `);
-  const wordsOf = (page: BrowserPeer) => page.run("page.compared.words().catch(({ message }) => message)");
+  const wordsOf = (page: BrowserPeer) =>
+    page.run("page.session.connected.then(() => page.compared.words()).catch(({ message }) => message)");
 
   test("see the same four", async () => {
     const code = newCode();
@@ -97,5 +98,61 @@ describe.skipIf(!hasChromium() && !process.env["CI"])("two pages that compare wo
     `);
     await begin(bob, code, "joiner");
     expect(await wordsOf(bob)).toBe("The commitment does not hold.");
+  });
+
+  test.each([
+    ["a text, which would be read as a length", '"4000000000"'],
+    ["nothing", "new Uint8Array(0)"],
+    ["a number of another length", "new Uint8Array(17)"],
+  ])("get an error when what is opened is %s", async (_, opened) => {
+    await using mallory = await openPage(browser, site);
+    const code = newCode();
+    // The commitment is the right one for as many zeros as were asked for, so that nothing but its kind gives it away.
+    await mallory.run(`
+      page.reset();
+      page.begin({ url: "${relay.url}", code: "${code}", role: "initiator", sealed: false,
+        setup(connection) {
+          const channel = connection.createDataChannel("words", { negotiated: true, id: 1000 });
+          channel.onopen = () => channel.send(${opened});
+        },
+        received() {},
+        sending: async () => ({ commitment: "0".repeat(64) }),
+      });
+    `);
+    await begin(bob, code, "joiner");
+    expect(await wordsOf(bob)).toBe("The commitment does not hold.");
+    expect(await bob.run("page.say('still here') === undefined")).toBe(true);
+  });
+
+  test.each([
+    ["the initiator", "initiator"],
+    ["the joiner", "joiner"],
+  ])("get an error when %s is the other and has none", async (_, others) => {
+    const code = newCode();
+    await alice.run(
+      `page.reset(); page.begin({ url: "${relay.url}", code: "${code}", role: "${others}", sealed: false })`,
+    );
+    await begin(bob, code, others === "joiner" ? "initiator" : "joiner");
+    expect(await wordsOf(bob)).toBe("The other side has no words.");
+  });
+
+  test("get an error, and not silence, before there is a connection and when the session ends", async () => {
+    const code = newCode();
+    const words = "page.compared.words().catch(({ message }) => message)";
+    await begin(bob, code, "joiner");
+    expect(await bob.run(words)).toBe("There is no connection yet.");
+    // An initiator that commits itself, and then never opens.
+    await alice.run(`
+      page.reset();
+      page.begin({ url: "${relay.url}", code: "${code}", role: "initiator", sealed: false,
+        setup: (connection) => void connection.createDataChannel("words", { negotiated: true, id: 1000 }),
+        received() {},
+        sending: async () => ({ commitment: "0".repeat(64) }),
+      });
+    `);
+    await bob.until("page.isConnected()");
+    await bob.run(`void (page.told = ${words}.then((told) => { page.said = told; }))`);
+    await bob.run("page.session.close()");
+    await bob.until('page.said === "The connection has ended."');
   });
 });
