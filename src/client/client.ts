@@ -47,17 +47,19 @@ export function connect(options: ConnectOptions): Session {
 
   const me = newCode();
   const seal = sealed ? newSeal(code, me) : undefined;
-  const named = Promise.resolve(seal).then((made) => made?._name ?? code);
+  const named = seal ? seal.then(({ _name }) => _name) : code;
   const over = new AbortController();
   const { signal: ended } = over;
   const within = newTimer();
   const inbox = newQueue(ended);
   const outbox = newQueue(ended);
-  let name = "";
   let links: Link[] = [];
   let peer: string | null | undefined;
-  let wasConnected = false;
+  /** Whether two who have met may take as long as they like: it is not their first connection, or none of ours. */
+  let isPatient = isOwn;
   let nearlyLate = 0;
+  /** When it will have been alone for long enough. */
+  let tiredAt = Date.now() + waitMs;
   let newcomer: (() => void) | undefined;
   let iceServers: RTCIceServer[] = [];
   let expiresInMs = 0;
@@ -123,11 +125,8 @@ export function connect(options: ConnectOptions): Session {
         socket.send(JSON.stringify(message));
         return true;
       },
-      _dial() {
-        if (!socket && !(Date.now() < notBefore)) dial();
-      },
       _wake() {
-        link._dial();
+        if (!socket && !(Date.now() < notBefore)) dial();
         if (link._send({ type: "ping" })) later(PONG_MS, dial);
       },
       _close: drop,
@@ -149,11 +148,11 @@ export function connect(options: ConnectOptions): Session {
       socket = mine;
       mine.onopen = () =>
         outbox(async () => {
-          name = await named;
+          await named;
           if (mine === socket)
             link._send({
               type: "join",
-              sessionCode: name,
+              sessionCode: await named,
               isInitiator: link._isInitiator,
               token,
               instance: me,
@@ -162,7 +161,7 @@ export function connect(options: ConnectOptions): Session {
         });
       mine.onmessage = ({ data }) => mine === socket && take(data);
       mine.onclose = ({ code, reason }) => mine === socket && finish(code, reason);
-      later(JOIN_MS, () => finish(0, ""));
+      later(JOIN_MS, finish);
     }
 
     function take(text: string): void {
@@ -202,10 +201,9 @@ export function connect(options: ConnectOptions): Session {
       });
     }
 
-    function finish(code: number, reason: string): void {
+    function finish(code = 0, reason = ""): void {
       drop();
       const { retry, retryAfterMs, message } = told.code === reason ? told : {};
-      const isExpired = code === 4502;
       // The seat is held. In the other one a ghost of this very client may sit.
       const isHeld = !role && (code === 4501 || (code === 4500 && !flips++));
       if (isHeld) {
@@ -213,16 +211,15 @@ export function connect(options: ConnectOptions): Session {
         token = undefined;
       }
       if (isHeld || mayRetry(code, retry)) {
-        if (isExpired && session.state === "connected") return; // joined again when a restart of ICE needs it
-        const inMs = pause(tries++, retryAfterMs as number, (isHeld && tries < 2) || isExpired ? 0 : Math.random());
+        if (code === 4502 && session.state === "connected") return; // joined again when a restart of ICE needs it
+        const inMs = pause(tries++, retryAfterMs as number, isHeld && tries < 2 ? 0 : Math.random());
         notBefore = Date.now() + (retryAfterMs as number); // no number where it said none
         later(inMs, dial);
         if (session.state === "waiting") session.state = "connecting";
         emit("retrying", { inMs, reason });
       } else {
         link._isRefused = true;
-        if (session.state !== "connected" && links.every(({ _isRefused }) => _isRefused))
-          fail(reason || `closed-${code}`, false, message);
+        if (isAlone() && links.every(({ _isRefused }) => _isRefused)) fail(reason || `closed-${code}`, false, message);
       }
     }
   }
@@ -232,9 +229,9 @@ export function connect(options: ConnectOptions): Session {
     return links.filter(({ _isReady }) => _isReady);
   }
 
-  /** Whether the other peer can be told anything now. */
+  /** Whether the other peer can be told anything now. Where a socket only looks so, it will soon be known. */
   function reach(): boolean {
-    for (const link of links) link._dial();
+    for (const link of links) link._wake();
     return !!open()[0];
   }
 
@@ -257,10 +254,7 @@ export function connect(options: ConnectOptions): Session {
   function end(reason: unknown): void {
     over.abort();
     within();
-    for (const link of links) {
-      link._send({ type: "leave" });
-      link._close();
-    }
+    for (const link of links) link._close();
     negotiation._close();
     session.state = "closed";
     settle[1](reason);
@@ -274,7 +268,7 @@ export function connect(options: ConnectOptions): Session {
   }
 
   function up(connected: Connected): void {
-    wasConnected = true;
+    isPatient = true;
     within();
     settle[0](connected);
     enter("connected", connected);
@@ -284,7 +278,14 @@ export function connect(options: ConnectOptions): Session {
     enter("interrupted");
     newcomer?.();
     newcomer = undefined;
-    if (isAlone()) wait(false);
+    if (isAlone()) lonely();
+  }
+
+  /** The other was there, and is not. */
+  function lonely(): void {
+    if (isPatient) tiredAt = Date.now() + waitMs;
+    within(tiredAt - Date.now(), late);
+    wait(false);
   }
 
   function wait(opposite: boolean | undefined): void {
@@ -307,24 +308,22 @@ export function connect(options: ConnectOptions): Session {
 
   /** The page may have slept or changed networks; or it goes, and then it may be kept, but must not hold a seat. */
   function turned({ type, persisted }: PageTransitionEvent): void {
-    if (type === "pagehide") {
-      if (!persisted) close();
-      for (const link of links) link._close();
-    } else if (globalThis.document?.visibilityState !== "hidden") {
-      for (const link of links) link._wake();
-      if (session.state === "interrupted") session.restart();
-    }
+    const isOnline = type === "online";
+    const isGoing = type === "pagehide";
+    // What was open over another network is dead, though nobody says so.
+    if (isGoing || isOnline) for (const link of links) link._close();
+    if (!isGoing) {
+      reach();
+      if (session.state === "interrupted" || (isOnline && session.connection)) session.restart();
+    } else if (!persisted) close();
   }
 
   function left(): void {
     emit("peer-left");
     if (!isAlone()) return;
     // The other has given up a moment before this one would have.
-    if (session.state === "ready" && Date.now() > nearlyLate) late();
-    else {
-      within(waitMs, late);
-      wait(false);
-    }
+    if (session.state === "ready" && !isPatient && Date.now() > nearlyLate) late();
+    else lonely();
   }
 
   async function heard(link: Link, { type, offer, answer, candidate, data }: Message): Promise<void> {
@@ -345,25 +344,29 @@ export function connect(options: ConnectOptions): Session {
     // A name is text, and one name: else a relay could make up one by which the two directions have the same key.
     id &&= `${id}`;
     const isSame = !!id && id === peer;
-    if (ended.aborted || id === me || />/.test(id as string)) return;
+    const isNew = id !== peer || session.state !== "ready";
+    if (!link._isReady || id === me || />/.test(id as string)) return;
     if (session.state === "connected") {
       // What works is not torn down on a relay's word. When it no longer works, the newcomer's turn comes.
       if (isSame) negotiation._resume();
       else newcomer = () => meet(link, id);
-    } else if (id !== peer || session.state !== "ready" || !open()[1]) {
+    } else if (isNew || !open()[1]) {
+      if (isPatient) within();
+      // Not by the same `ready` said again, nor by any once it is tired: a relay could put it off for ever.
+      else if (isNew && Date.now() < tiredAt) {
+        within(connectMs, late);
+        nearlyLate = Date.now() + connectMs * 0.8;
+      }
       peer = id;
       // On the plain wire the seat says it; a sealed pair may sit crosswise on two relays, and goes by its names.
       session.isInitiator = seal && id ? me > id : link._isInitiator;
-      const ms = wasConnected || isOwn ? Infinity : connectMs;
-      within(ms, late);
-      nearlyLate = Date.now() + ms * 0.8;
       enter("ready", { isInitiator: session.isInitiator, samePeer: isSame });
       if (!isOwn && !ended.aborted) (isSame ? negotiation._resume : negotiation._begin)();
     }
   }
 
-  function post(link: Link, type: string, member: string, payload: unknown): void {
-    link._send({ type, sessionCode: name, [member]: payload, pairing: link._pairing });
+  async function post(link: Link, type: string, member: string, payload: unknown): Promise<void> {
+    link._send({ type, sessionCode: await named, [member]: payload, pairing: link._pairing });
   }
 
   function tell(signal: Signal): boolean {

@@ -31,9 +31,7 @@ export interface Link {
   /** Whether it was sent away for good. */
   _isRefused?: boolean;
   _send(message: object): boolean;
-  /** Dials, unless there is a socket or the relay asked for patience. */
-  _dial(): void;
-  /** After a sleep, or when the network is back. */
+  /** Dials, unless there is a socket or the relay asked for patience; an open socket has to show that it is alive. */
   _wake(): void;
   /** Lets go of the socket. */
   _close(): void;

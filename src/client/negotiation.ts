@@ -69,12 +69,12 @@ export function newNegotiation(
     attempts = 0;
     held = [];
     drop();
-    again();
     if (session.isInitiator) fresh();
   }
 
   function resume(): void {
-    if (isWanted || (!isUp() && (session.isInitiator || pc?.signalingState === "have-local-offer"))) mend();
+    attempts = 0;
+    if (isWanted || pc?.signalingState === "have-local-offer" || (!isUp() && session.isInitiator)) mend();
   }
 
   function isUp(): boolean {
@@ -82,21 +82,20 @@ export function newNegotiation(
   }
 
   function drop(): void {
-    later();
+    again();
     pc?.close();
-    session.connection = pc = theirs = undefined;
-    adopt(undefined);
+    session.connection = session.channel = pc = channel = theirs = undefined;
     making = isWanted = false;
   }
 
   function close(): void {
     drop();
-    session.restart = drop;
+    session.restart = later;
+    later();
   }
 
   function fresh(): void {
     drop();
-    again();
     const made = configured((all) => new Connection(all));
     session.connection = pc = made;
     const on = (type: string, act: (event: never) => void) => made.addEventListener(type, act as EventListener);
@@ -110,9 +109,8 @@ export function newNegotiation(
     options.setup?.(made, session.isInitiator);
   }
 
-  function adopt(opened: RTCDataChannel | undefined): void {
+  function adopt(opened: RTCDataChannel): void {
     session.channel = channel = opened;
-    if (!opened) return;
     opened.addEventListener("open", changed);
     opened.addEventListener("close", changed);
     changed();
@@ -124,15 +122,19 @@ export function newNegotiation(
     const isOpen = channel?.readyState === "open";
     if (isOpen && (state === "connected" || event?.type === "open")) {
       later();
-      attempts = 0;
       if (!isUp()) up({ connection: pc, channel } as Connected);
     } else if (state === "failed" || (isUp() && !isOpen)) trouble(isOpen ? 0 : CLOSED_MS);
-    else if (state === "disconnected") later(DISCONNECTED_MS, trouble);
+    else if (state === "disconnected") {
+      reach();
+      later(DISCONNECTED_MS, trouble);
+    }
   }
 
   function trouble(ms = 0): void {
     later(ms, mend);
-    if (isUp()) down();
+    if (!isUp()) return;
+    attempts = 0;
+    down();
   }
 
   /** The next attempt, should this one come to nothing. */
@@ -166,12 +168,8 @@ export function newNegotiation(
 
   async function offer(offering: RTCPeerConnection): Promise<void> {
     making = true;
-    try {
-      await offering.setLocalDescription();
-      if (offering === pc) await describe(offering);
-    } catch {
-      // closed, or a turn of the state in between: the next attempt comes
-    }
+    const told = offering.setLocalDescription().then((): unknown => offering === pc && describe(offering));
+    await told.catch(() => {}); // closed, or a turn of the state in between: the next attempt comes
     making = false;
   }
 
@@ -186,14 +184,14 @@ export function newNegotiation(
   async function take({ description, candidate }: Said): Promise<void> {
     if (candidate?.candidate) held.push(candidate);
     if (description) await apply(description);
-    release();
+    else release();
   }
 
   async function apply(description: Description): Promise<void> {
     const { type, sdp, n } = description;
     const isOffer = type === "offer";
     const from = /fingerprint:.*/.exec(sdp as string)?.[0];
-    if (isOffer && (!pc || (!session.isInitiator && theirs !== undefined && theirs !== from))) fresh();
+    if (isOffer && (!pc || (!session.isInitiator && theirs && theirs !== from))) fresh();
     const taking = pc;
     if (!taking) return;
     const isFree = taking.signalingState === "stable";

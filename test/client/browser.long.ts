@@ -1,13 +1,11 @@
 /** The library in real browsers, through the relay: what each of the field's open issues comes down to. */
-import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { resolve } from "node:path";
-import type { Browser } from "playwright-core";
-import { newCode } from "../../src/client/client.ts";
-import { BrowserPeer, CHROMIUM, hasChromium, launchChromium, PATIENCE_MS } from "../support/machines/chromium.ts";
+import { BrowserPeer, CHROMIUM, hasChromium, PATIENCE_MS } from "../support/machines/chromium.ts";
 import { freePort } from "../support/machines/free-port.ts";
 import { equals, until } from "../support/machines/until.ts";
-import { ROOT, type RunningRelay, spawnRelay } from "../support/relays/relay.ts";
-import { begin, openPage, startSite, untilTalking } from "./pages.ts";
+import { ROOT, spawnRelay } from "../support/relays/relay.ts";
+import { begin, openPage, twoPages, untilTalking } from "./pages.ts";
 import { startScriptedRelay, type Wire } from "./scripted-relay.ts";
 
 setDefaultTimeout(3 * PATIENCE_MS);
@@ -15,36 +13,13 @@ setDefaultTimeout(3 * PATIENCE_MS);
 if (!hasChromium()) console.warn(`client/browser.test.ts: the library is not tried, there is no ${CHROMIUM}`);
 
 describe.skipIf(!hasChromium() && !process.env["CI"])("pages", () => {
-  let browser: Browser;
-  let site: Bun.Server<undefined>;
-  let relay: RunningRelay;
-  let alice: BrowserPeer;
-  let bob: BrowserPeer;
-  let options: { url: string; code: string };
-
-  beforeAll(async () => {
-    site = startSite();
-    [browser, relay] = await Promise.all([launchChromium(), spawnRelay("binary")]);
-    [alice, bob] = await Promise.all([openPage(browser, site), openPage(browser, site)]);
+  const two = twoPages();
+  let { browser, site, relay, alice, bob, options } = two;
+  beforeEach(() => {
+    ({ browser, site, relay, alice, bob, options } = two);
   });
-
-  beforeEach(async () => {
-    await Promise.all([alice.run("page.reset()"), bob.run("page.reset()")]);
-    options = { url: relay.url, code: newCode() };
-  });
-
-  afterAll(async () => {
-    await browser?.close();
-    await site?.stop(true);
-    await relay?.[Symbol.asyncDispose]();
-  });
-
-  /** Both begin with the same options, and talk. */
-  async function meet(alices: object = {}, bobs: object = alices): Promise<void> {
-    await begin(alice, { ...options, ...alices });
-    await begin(bob, { ...options, ...bobs });
-    await untilTalking(alice, bob);
-  }
+  const meet = (alices: object = {}, bobs: object = alices) =>
+    two.meet({ ...options, ...alices }, { ...options, ...bobs });
 
   describe("meet", () => {
     test.each([
@@ -223,7 +198,7 @@ describe.skipIf(!hasChromium() && !process.env["CI"])("pages", () => {
       await begin(alice, { ...options, url: scripted.url });
       await begin(bob, { ...options, url: alive.url });
       await Promise.all([alice.until("page.count('waiting') === 1"), bob.until("page.count('waiting') === 1")]);
-      for (const page of [alice, bob]) await page.run("dispatchEvent(new Event('online'))");
+      for (const page of [alice, bob]) await page.run("dispatchEvent(new Event('pageshow'))");
       await alice.until("page.count('waiting') === 2");
       expect(scripted.received.at(-1)).toMatchObject({ type: "join", token: "t" });
       expect(await bob.run("page.sockets.length")).toBe(1);

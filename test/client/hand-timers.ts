@@ -1,9 +1,20 @@
 /** Timers and chance in a test's hand: what is set goes off when the test says, and in order. */
+
+/** The longest that a timer can hold, in ms; what is longer goes off at once, in browsers and everywhere. */
+const LONGEST_MS = 2 ** 31 - 1;
+
 export interface HandTimers extends Disposable {
   /** Goes on by `ms`; what is due goes off, and what that sets for the same time too. */
   pass(ms: number): Promise<void>;
   /** What Math.random() gives. */
   chance: number;
+}
+
+let held: HandTimers | undefined;
+
+/** Lets all be done that is due at once. */
+export async function atOnce(): Promise<void> {
+  await held?.pass(0);
 }
 
 export function holdTimers(): HandTimers {
@@ -32,9 +43,10 @@ export function holdTimers(): HandTimers {
     },
   };
   const hold = (act: () => void, ms = 0) => {
-    set.set(++count, { at: now + ms, act });
+    set.set(++count, { at: now + (ms > LONGEST_MS ? 1 : ms), act });
     return count;
   };
+  held = timers;
   globalThis.setTimeout = hold as unknown as typeof setTimeout;
   globalThis.clearTimeout = ((id: number) => set.delete(id)) as unknown as typeof clearTimeout;
   Date.now = () => now;

@@ -1,6 +1,5 @@
 /** The library in real browsers, when the page, the network or the relay behave as they do outside of tests. */
-import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import type { Browser } from "playwright-core";
+import { beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { newCode } from "../../src/client/client.ts";
 import { Authority } from "../support/machines/certificates.ts";
 import {
@@ -15,8 +14,8 @@ import { openDtlsTap } from "../support/machines/dtls-tap.ts";
 import { freePort } from "../support/machines/free-port.ts";
 import { X25519MLKEM768 } from "../support/machines/tap.ts";
 import { equals, until } from "../support/machines/until.ts";
-import { type RunningRelay, spawnRelay } from "../support/relays/relay.ts";
-import { begin, openPage, startSite, untilTalking } from "./pages.ts";
+import { spawnRelay } from "../support/relays/relay.ts";
+import { begin, openPage, twoPages, untilTalking } from "./pages.ts";
 import { startScriptedRelay, type Wire } from "./scripted-relay.ts";
 
 setDefaultTimeout(3 * PATIENCE_MS);
@@ -24,39 +23,14 @@ setDefaultTimeout(3 * PATIENCE_MS);
 if (!hasChromium()) console.warn(`client/hardships: the library is not tried, there is no ${CHROMIUM}`);
 
 describe.skipIf(!hasChromium() && !process.env["CI"])("pages", () => {
-  let browser: Browser;
-  let site: Bun.Server<undefined>;
-  let relay: RunningRelay;
-  let alice: BrowserPeer;
-  let bob: BrowserPeer;
-  let options: { url: string; code: string };
-
-  beforeAll(async () => {
-    site = startSite();
-    // Playwright switches the back/forward cache off, and people's browsers have it.
-    [browser, relay] = await Promise.all([
-      launchChromium(["--ignore-certificate-errors"], ["--disable-back-forward-cache"]),
-      spawnRelay("binary"),
-    ]);
-    [alice, bob] = await Promise.all([openPage(browser, site), openPage(browser, site)]);
+  // Playwright switches the back/forward cache off, and people's browsers have it.
+  const two = twoPages(["--ignore-certificate-errors"], ["--disable-back-forward-cache"]);
+  let { browser, site, relay, alice, bob, options } = two;
+  beforeEach(() => {
+    ({ browser, site, relay, alice, bob, options } = two);
   });
-
-  beforeEach(async () => {
-    await Promise.all([alice.run("page.reset()"), bob.run("page.reset()")]);
-    options = { url: relay.url, code: newCode() };
-  });
-
-  afterAll(async () => {
-    await browser?.close();
-    await site?.stop(true);
-    await relay?.[Symbol.asyncDispose]();
-  });
-
-  async function meet(alices: object = {}, bobs: object = alices): Promise<void> {
-    await begin(alice, { ...options, ...alices });
-    await begin(bob, { ...options, ...bobs });
-    await untilTalking(alice, bob);
-  }
+  const meet = (alices: object = {}, bobs: object = alices) =>
+    two.meet({ ...options, ...alices }, { ...options, ...bobs });
 
   const waiting = (page: BrowserPeer) => page.until("page.session.state === 'waiting'");
 

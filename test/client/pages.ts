@@ -1,8 +1,9 @@
 /** Pages in Chromium that have loaded the built library, and the site they come from. */
+import { afterAll, beforeAll, beforeEach } from "bun:test";
 import { resolve } from "node:path";
 import type { Browser } from "playwright-core";
-import { BrowserPeer } from "../support/machines/chromium.ts";
-import { ROOT } from "../support/relays/relay.ts";
+import { BrowserPeer, launchChromium } from "../support/machines/chromium.ts";
+import { ROOT, type RunningRelay, spawnRelay } from "../support/relays/relay.ts";
 
 /** What `bun run build` leaves for browsers; `bun run test` builds it first. */
 export const BUILT = ["client.js", "channel.js", "words.js"] as const;
@@ -43,4 +44,43 @@ export async function untilTalking(alice: Talker, bob: Talker): Promise<void> {
     alice.until(`page.heard.includes("${texts[1]}")`),
     bob.until(`page.heard.includes("${texts[0]}")`),
   ]);
+}
+
+/** What the tests of a group share: a browser with alice and bob in it, and a relay. */
+export interface TwoPages {
+  readonly browser: Browser;
+  readonly site: Bun.Server<undefined>;
+  readonly relay: RunningRelay;
+  readonly alice: BrowserPeer;
+  readonly bob: BrowserPeer;
+  /** Where both can begin; with a new code for each test. */
+  readonly options: { readonly url: string; readonly code: string };
+  /** Both begin, each with its options, and talk. */
+  meet(alices: object, bobs: object): Promise<void>;
+}
+
+/** Sets two pages up for the tests of this group, with what `launchChromium` takes, and ends them after it. */
+export function twoPages(...flags: Parameters<typeof launchChromium>): TwoPages {
+  const two = {
+    async meet(alices, bobs) {
+      await begin(two.alice, alices);
+      await begin(two.bob, bobs);
+      await untilTalking(two.alice, two.bob);
+    },
+  } as { -readonly [K in keyof TwoPages]: TwoPages[K] };
+  beforeAll(async () => {
+    two.site = startSite();
+    [two.browser, two.relay] = await Promise.all([launchChromium(...flags), spawnRelay("binary")]);
+    [two.alice, two.bob] = await Promise.all([openPage(two.browser, two.site), openPage(two.browser, two.site)]);
+  });
+  beforeEach(async () => {
+    await Promise.all([two.alice.run("page.reset()"), two.bob.run("page.reset()")]);
+    two.options = { url: two.relay.url, code: crypto.randomUUID().slice(-12) }; // hex is base32, too
+  });
+  afterAll(async () => {
+    await two.browser?.close();
+    await two.site?.stop(true);
+    await two.relay?.[Symbol.asyncDispose]();
+  });
+  return two;
 }

@@ -1,159 +1,48 @@
-/** When a session acts by itself: redials, restarts, attempts, deadlines. Its timers are in the test's hand, so no second passes. */
+/** When a session acts by itself: redials, restarts, attempts. Its timers are in the test's hand, so no second passes. */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { type ConnectOptions, connect, type Session } from "../../src/client/client.ts";
+import type { ConnectOptions, Session } from "../../src/client/client.ts";
+import {
+  ANSWER,
+  beginByHand,
+  connectedByHand,
+  HandConnection,
+  HandSocket,
+  JOINED,
+  PickyConnection,
+  READY,
+} from "./hand-platform.ts";
 import { type HandTimers, holdTimers } from "./hand-timers.ts";
 
+const listen = globalThis.addEventListener;
 let timers: HandTimers;
 let session: Session;
 let log: string[];
 
 beforeEach(() => {
   timers = holdTimers();
-  log = [];
-  HandSocket.all.length = 0;
-  HandConnection.all.length = 0;
+  globalThis.addEventListener = page.addEventListener.bind(page);
 });
 afterEach(() => {
   session.close();
   timers[Symbol.dispose]();
+  globalThis.addEventListener = listen;
 });
 
-/** A socket whose other end is the test. */
-class HandSocket {
-  static readonly all: HandSocket[] = [];
-  static get last(): HandSocket {
-    const last = HandSocket.all.at(-1);
-    if (!last) throw new Error("nothing was dialled");
-    return last;
-  }
-  readyState = 0;
-  readonly sent: Record<string, unknown>[] = [];
-  onopen: (() => void) | null = null;
-  onmessage: ((event: { data: string }) => void) | null = null;
-  onclose: ((event: { code: number; reason: string }) => void) | null = null;
-
-  constructor() {
-    HandSocket.all.push(this);
-  }
-  async open(): Promise<this> {
-    this.readyState = 1;
-    this.onopen?.();
-    await timers.pass(0);
-    return this;
-  }
-  send(text: string): void {
-    this.sent.push(JSON.parse(text));
-  }
-  async say(...messages: object[]): Promise<void> {
-    for (const message of messages) this.onmessage?.({ data: JSON.stringify(message) });
-    await timers.pass(0);
-  }
-  async end(code: number, reason = ""): Promise<void> {
-    this.readyState = 3;
-    this.onclose?.({ code, reason });
-    await timers.pass(0);
-  }
-  close(): void {
-    this.readyState = 3;
-  }
-}
-
-/** A connection that is as the test says, and remembers what was asked of it. */
-class HandConnection extends EventTarget {
-  static readonly all: HandConnection[] = [];
-  connectionState = "new";
-  signalingState = "stable";
-  localDescription: object | null = null;
-  remoteDescription: object | null = null;
-  readonly asked: string[] = [];
-  readonly channel = Object.assign(new EventTarget(), { readyState: "connecting" });
-
-  constructor() {
-    super();
-    HandConnection.all.push(this);
-  }
-  createDataChannel() {
-    queueMicrotask(() => this.dispatchEvent(new Event("negotiationneeded")));
-    return this.channel;
-  }
-  async setLocalDescription() {
-    this.localDescription = { type: "offer", sdp: "a=fingerprint:sha-256 AA" };
-    this.signalingState = "have-local-offer";
-  }
-  async setRemoteDescription(description: object) {
-    this.remoteDescription = description;
-    this.signalingState = "stable";
-  }
-  setConfiguration() {
-    this.asked.push("setConfiguration");
-  }
-  restartIce() {
-    this.asked.push("restartIce");
-    if (this.signalingState === "stable") queueMicrotask(() => this.dispatchEvent(new Event("negotiationneeded")));
-  }
-  close() {
-    this.connectionState = "closed";
-  }
-  async become(state: string): Promise<void> {
-    this.connectionState = state;
-    if (state === "connected" && this.channel.readyState !== "open") {
-      this.channel.readyState = "open";
-      this.channel.dispatchEvent(new Event("open"));
-    }
-    this.dispatchEvent(new Event("connectionstatechange"));
-    await timers.pass(0);
-  }
-}
-
-/** As browsers are: it takes no servers that are none. */
-class PickyConnection extends HandConnection {
-  constructor(configuration: RTCConfiguration | undefined) {
-    check(configuration);
-    super();
-  }
-  override setConfiguration(configuration?: RTCConfiguration) {
-    check(configuration);
-    super.setConfiguration();
-  }
-}
-
-function check(configuration: RTCConfiguration | undefined): void {
-  for (const { urls } of configuration?.iceServers ?? [])
-    if (!/^stun:/.test(String(urls))) throw new SyntaxError("no server");
-}
-
 function begin(options: Partial<ConnectOptions> = {}): void {
-  session = connect({
-    url: "ws://relay",
-    code: "A3F7B9E2C1D4",
-    sealed: false,
-    RTCPeerConnection: HandConnection as never,
-    WebSocket: HandSocket as never,
-    ...options,
-  });
-  for (const type of ["waiting", "ready", "connected", "interrupted", "peer-left", "retrying", "failed"] as const)
-    session.addEventListener(type, () => log.push(type));
+  ({ session, log } = beginByHand(options));
 }
-
-const READY = { type: "ready", pairing: 1, peer: "bob" };
-const ANSWER = {
-  type: "answer",
-  sessionCode: "A3F7B9E2C1D4",
-  answer: { type: "answer", sdp: "a=fingerprint:sha-256 BB" },
-};
 
 /** An initiator that is connected. */
 async function connected(): Promise<HandConnection> {
-  begin({ role: "initiator" });
-  await timers.pass(0);
-  const socket = await HandSocket.last.open();
-  await socket.say({ type: "joined", token: "t", expiresInMs: 600_000 }, READY);
-  await socket.say(ANSWER);
-  const [pc] = HandConnection.all;
-  if (!pc) throw new Error("there is no connection");
-  await pc.become("connected");
-  expect(session.state).toBe("connected");
-  return pc;
+  const made = await connectedByHand();
+  ({ session, log } = made);
+  return made.pc;
+}
+
+/** Nothing here is a window; what the session listens to is heard by itself alone. */
+const page = new EventTarget();
+function dispatch(type: string): void {
+  page.dispatchEvent(new Event(type));
 }
 
 describe("a peer that waits alone", () => {
@@ -167,7 +56,7 @@ describe("a peer that waits alone", () => {
     for (let round = 0; round < 3; round++) {
       const socket = await HandSocket.last.open();
       expect(socket.sent).toMatchObject([{ type: "join", ...(round && { token: "t" }) }]);
-      await socket.say({ type: "joined", token: "t", expiresInMs: 600_000, opposite: false });
+      await socket.say({ ...JOINED, opposite: false });
       await timers.pass(ms - 2);
       expect([socket.readyState, HandSocket.all.length]).toEqual([1, round + 1]);
       await timers.pass(2);
@@ -179,7 +68,7 @@ describe("a peer that waits alone", () => {
   test("fails with no-peer when its time is over, and with no-relay where it never joined", async () => {
     begin({ waitMs: 5_000 });
     await timers.pass(0);
-    await (await HandSocket.last.open()).say({ type: "joined", token: "t", expiresInMs: 600_000 });
+    await (await HandSocket.last.open()).say(JOINED);
     await timers.pass(4_999);
     expect(log).toEqual(["waiting"]);
     await timers.pass(1);
@@ -207,7 +96,7 @@ describe("a connection", () => {
   test("is there as soon as its channel opens, though its state may lag behind: what comes then is heard", async () => {
     begin({ role: "initiator" });
     await timers.pass(0);
-    await (await HandSocket.last.open()).say({ type: "joined", token: "t", expiresInMs: 600_000 }, READY);
+    await (await HandSocket.last.open()).say(JOINED, READY);
     await HandSocket.last.say(ANSWER);
     const [pc] = HandConnection.all;
     if (!pc) throw new Error("there is no connection");
@@ -273,10 +162,72 @@ describe("a connection", () => {
     await pc.become("failed");
     expect(pc.asked).not.toContain("restartIce");
     const socket = await HandSocket.last.open();
-    await socket.say({ type: "joined", token: "t", expiresInMs: 600_000, opposite: true }, READY);
+    await socket.say({ ...JOINED, opposite: true }, READY);
     expect(pc.asked).toContain("restartIce");
     expect(socket.sent.at(-1)).toMatchObject({ type: "offer" });
     expect(HandConnection.all.length).toBe(1);
+  });
+
+  test("that is disconnected has its socket show that it is alive: a dead one is known before it is needed", async () => {
+    const pc = await connected();
+    const [dead] = HandSocket.all;
+    if (!dead) throw new Error("nothing was dialled");
+    dead.isAlive = false;
+    await pc.become("disconnected");
+    await timers.pass(1_999);
+    expect(HandSocket.all.length).toBe(1);
+    await timers.pass(1);
+    const socket = await HandSocket.last.open();
+    expect([dead.readyState, HandSocket.all.length, socket.sent[0]]).toMatchObject([
+      3,
+      2,
+      { type: "join", token: "t" },
+    ]);
+    await socket.say({ ...JOINED, opposite: true }, READY);
+    await timers.pass(3_000);
+    expect([session.state, socket.sent.at(-1)]).toMatchObject(["interrupted", { type: "offer" }]);
+  });
+
+  test("that looks well after a change of network gets a new socket and a restart of ICE, at once", async () => {
+    const pc = await connected();
+    dispatch("online");
+    await timers.pass(0);
+    expect([HandSocket.all.length, pc.asked.includes("restartIce")]).toEqual([2, false]);
+    const socket = await HandSocket.last.open();
+    await socket.say({ ...JOINED, opposite: true }, READY);
+    expect([session.state, pc.asked.at(-1), socket.sent.at(-1)]).toMatchObject([
+      "connected",
+      "restartIce",
+      { type: "offer" },
+    ]);
+    expect(HandConnection.all.length).toBe(1);
+  });
+
+  test("whose offer was lost with a socket says it again when the other is there, connected or not", async () => {
+    const pc = await connected();
+    session.restart();
+    await timers.pass(0);
+    expect([session.state, pc.signalingState]).toEqual(["connected", "have-local-offer"]);
+    await HandSocket.last.end(1006);
+    await timers.pass(0);
+    const socket = await HandSocket.last.open();
+    await socket.say({ ...JOINED, opposite: true }, READY);
+    expect(socket.sent.at(-1)).toMatchObject({ type: "offer" });
+    await socket.say(ANSWER); // to an older offer of ours, or this one: on the plain wire nobody can tell
+    expect(pc.signalingState).toBe("stable");
+    expect(HandConnection.all.length).toBe(1);
+  });
+
+  test("is not made anew before a restart of ICE that the other could hear of has had its time", async () => {
+    const pc = await connected();
+    await pc.become("failed");
+    await HandSocket.last.end(1006); // and with it what was just told
+    const socket = await HandSocket.last.open();
+    await socket.say({ ...JOINED, opposite: true }, READY);
+    expect(socket.sent.at(-1)).toMatchObject({ type: "offer" });
+    expect(HandConnection.all.length).toBe(1);
+    await timers.pass(10_000);
+    expect(HandConnection.all.length).toBe(2);
   });
 
   test("that works outlives the relay, and its session's expiry is no reason to come back", async () => {
@@ -298,7 +249,7 @@ describe("a session that is closed by what it says", () => {
       session.addEventListener(type, () => session.close());
       await timers.pass(0);
       const socket = await HandSocket.last.open();
-      await socket.say({ type: "joined", token: "t", expiresInMs: 600_000, opposite: false });
+      await socket.say({ ...JOINED, opposite: false });
       if (type !== "waiting") await socket.say(READY);
       if (type === "peer-left") await socket.say({ type });
       const [pc] = HandConnection.all;
@@ -323,7 +274,7 @@ describe("a relay that lies", () => {
       begin({ role: "initiator", RTCPeerConnection: PickyConnection as never });
       await timers.pass(0);
       const socket = await HandSocket.last.open();
-      await socket.say({ type: "joined", token: "t", expiresInMs: 600_000 }, { ...READY, iceServers });
+      await socket.say(JOINED, { ...READY, iceServers });
       await socket.say(ANSWER);
       const [pc] = HandConnection.all;
       await pc?.become("connected");
@@ -357,12 +308,4 @@ describe("a relay that lies", () => {
     await socket.end(4506, "quota");
     await expect(session.connected).rejects.toMatchObject({ reason: "quota" });
   });
-});
-
-test("a wait longer than timers can hold is no wait of nothing", async () => {
-  begin({ waitMs: 30 * 86_400_000 });
-  await timers.pass(0);
-  expect(log).toEqual([]);
-  await timers.pass(1);
-  expect(session.state).toBe("connecting");
 });
