@@ -224,16 +224,16 @@ async function sendFile(): Promise<void> {
     return;
   }
   const bar = element<HTMLProgressElement>("progress");
-  element("sending-name").textContent = `Sending ${chosen.name}`;
+  element("sending-name").replaceChildren("Sending ", named(chosen.name));
   element("sending").hidden = false;
   file.disabled = true;
   try {
     await by.send(chosen, (share) => {
       bar.value = share;
     });
-    line("mine", `File sent: ${chosen.name} (${sizeOf(chosen.size)})`);
+    line("mine", "File sent: ", named(chosen.name), ` (${sizeOf(chosen.size)})`);
   } catch {
-    line("note", `Not sent: ${chosen.name}. The connection was interrupted.`);
+    line("note", "Not sent: ", named(chosen.name), ". The connection was interrupted.");
   }
   element("sending").hidden = true;
   file.disabled = text.disabled;
@@ -241,11 +241,11 @@ async function sendFile(): Promise<void> {
 
 /** A file came: it is saved only where somebody asks for that, and opened never. */
 function received(name: string, blob: Blob): void {
-  const link = made("a", `Save ${name} (${sizeOf(blob.size)})`);
+  const link = made("a", "Save ");
+  link.append(named(name), ` (${sizeOf(blob.size)})`);
   link.href = URL.createObjectURL(blob);
   link.download = name;
-  const one = line("theirs", "");
-  one.append(link);
+  const one = line("theirs", link);
   kept.push({ url: link.href, bytes: blob.size, line: one });
   // Who sends without end takes the room of what they sent before, not all memory.
   while (kept.length > 1 && kept.reduce((sum, { bytes }) => sum + bytes, 0) > MOST_KEPT_BYTES) {
@@ -254,6 +254,13 @@ function received(name: string, blob: Blob): void {
     URL.revokeObjectURL(oldest.url);
     oldest.line.textContent = "An older file is no longer here: newer ones took its room.";
   }
+}
+
+/** A file's name, which turns nothing around it. It runs from the left: else what follows its point could look like its start. */
+function named(name: string): HTMLElement {
+  const one = made("bdi", name);
+  one.dir = "ltr";
+  return one;
 }
 
 /** Takes the oldest line off, with its file if it has one. */
@@ -274,15 +281,20 @@ function sizeOf(bytes: number): string {
   return bytes < MEBIBYTE ? `${Math.ceil(bytes / 1_024)} KB` : `${(bytes / MEBIBYTE).toFixed(1)} MB`;
 }
 
-/** Adds a line to the conversation. */
-function line(of: "mine" | "theirs" | "note", said: string): HTMLElement {
+/** Adds a line to the conversation. A text runs from left or right by itself, and moves nothing around it: `bdi`. */
+function line(of: "mine" | "theirs" | "note", ...said: (string | Node)[]): HTMLElement {
   const log = element("log");
   const one = made("p", "", of);
   if (of !== "note") one.append(made("span", of === "mine" ? "You" : "The other", "who"));
-  one.append(said);
+  const text = made("bdi", "", "said");
+  text.append(...said);
+  one.append(text);
   log.append(one);
   while (log.childElementCount > MOST_LINES) drop(log.firstElementChild);
-  log.scrollTop = log.scrollHeight;
+  // Once for all that come in a frame: to ask for the height after each would lay all of them out each time.
+  requestAnimationFrame(() => {
+    log.scrollTop = log.scrollHeight;
+  });
   return one;
 }
 

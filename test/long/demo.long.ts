@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Browser } from "playwright-core";
+import { begin, openPage, startSite } from "../client/pages.ts";
 import { Authority } from "../support/machines/certificates.ts";
 import { hasChromium, launchChromium, PATIENCE_MS } from "../support/machines/chromium.ts";
 import { hasCoturn, startCoturn } from "../support/machines/coturn.ts";
@@ -93,6 +94,119 @@ describe.skipIf(!hasChromium() && !process.env["CI"])("the page to try a relay",
     await untilTalking(alice, bob);
   });
 
+  test("texts run from left or right by themselves, names from the left, and neither turns what is around it", async () => {
+    await using alice = await DemoPage.open(browser, url);
+    await using bob = await DemoPage.open(browser, await alice.invite());
+    await untilTalking(alice, bob);
+    const direction = (page: DemoPage, selector: string) =>
+      page.page.evaluate(`getComputedStyle([...document.querySelectorAll("${selector}")].at(-1)).direction`);
+    for (const [text, way] of [
+      ["שלום, how are you?", "rtl"],
+      ["how are you, שלום?", "ltr"],
+    ] as const) {
+      await alice.page.fill("#text", text);
+      expect(await direction(alice, "#text")).toBe(way);
+      await alice.page.press("#text", "Enter");
+      await bob.says("#log .theirs", text);
+      expect(await direction(alice, "#log .mine .said")).toBe(way);
+      expect(await direction(bob, "#log .theirs .said")).toBe(way);
+    }
+    const file = { name: "תמונה.jpg", mimeType: "image/jpeg", buffer: Buffer.alloc(9) };
+    await alice.page.setInputFiles("#file", file);
+    await bob.says("#log a", "Save תמונה.jpg (1 KB)");
+    await alice.says("#log .mine", "File sent: תמונה.jpg (1 KB)");
+    expect([await direction(bob, "#log a"), await direction(bob, "#log a bdi")]).toEqual(["ltr", "ltr"]);
+    expect(await direction(alice, "#log .mine .said")).toBe("ltr");
+  });
+
+  describe("of one who sends without end, or what is not as it was announced,", () => {
+    let site: Bun.Server<undefined>;
+    beforeAll(() => {
+      site = startSite();
+    });
+    afterAll(() => site.stop(true));
+
+    /** Alice at the page, and opposite the library, which says what it is told. */
+    async function meetMallory() {
+      const alice = await DemoPage.open(browser, url);
+      const [, code = ""] = (await alice.invite()).split("#");
+      const mallory = await openPage(browser, site);
+      await begin(mallory, { url: relay.url, code });
+      await alice.shows("chat");
+      await mallory.until("page.isConnected()");
+      await alice.page.evaluate("revoked = []; URL.revokeObjectURL = (url) => revoked.push(url)");
+      const end = async () => {
+        await mallory[Symbol.asyncDispose]();
+        await alice[Symbol.asyncDispose]();
+      };
+      return { alice, mallory, [Symbol.asyncDispose]: end };
+    }
+    /** What a page runs to send a file: so many bytes, announced as so many. */
+    const file = (name: string, size: number, announced: unknown = size) => `(async () => {
+      await page.channel.send(page.session, ${JSON.stringify(JSON.stringify({ file: { name, size: announced } }))});
+      const piece = new Uint8Array(65_536);
+      for (let sent = 0; sent < ${size}; sent += piece.length)
+        await page.channel.send(page.session, piece.subarray(0, ${size} - sent));
+    })()`;
+
+    test("2,000 lines are kept, and no file whose line is gone", async () => {
+      await using pair = await meetMallory();
+      const { alice, mallory } = pair;
+      await mallory.run(file("first.txt", 10));
+      const link = await alice.page.locator("#log a").getAttribute("href");
+      await mallory.run(
+        "(() => { for (let n = 1; n <= 2_000; n++) page.say(JSON.stringify({ say: 'line ' + n })); })()",
+      );
+      await alice.says("#log p:last-child", "line 2000");
+      const log = "[...document.querySelectorAll('#log p .said')].map((one) => one.textContent)";
+      const lines = await alice.page.evaluate<string[]>(log);
+      expect([lines.length, lines[0], lines.at(-1)]).toEqual([2_000, "line 1", "line 2000"]);
+      expect(await alice.page.evaluate<unknown>("revoked")).toEqual([link]);
+    });
+
+    test("200 MB of files are kept: the oldest makes room, and its line says so", async () => {
+      await using pair = await meetMallory();
+      const { alice, mallory } = pair;
+      const MEBIBYTE = 1_048_576;
+      for (const name of ["a", "b", "c"]) {
+        await mallory.run(file(`${name}.bin`, 80 * MEBIBYTE));
+        await alice.says("#log", `Save ${name}.bin (80.0 MB)`);
+      }
+      expect(await alice.page.locator("#log a").allTextContents()).toEqual([
+        "Save b.bin (80.0 MB)",
+        "Save c.bin (80.0 MB)",
+      ]);
+      await alice.says("#log p:first-child", "An older file is no longer here: newer ones took its room.");
+      expect(await alice.page.evaluate<string[]>("revoked")).toHaveLength(1);
+    });
+
+    test("there is nothing to save, and the conversation goes on", async () => {
+      await using pair = await meetMallory();
+      const { alice, mallory } = pair;
+      const huge = 100 * 1_048_576 + 1;
+      for (const announced of [huge, -1, 0.5, "10", null, [10], 1e308, 9])
+        await mallory.run(file("no.txt", 10, announced));
+      const odd = [
+        "",
+        "null",
+        "[]",
+        "{",
+        '{"file":1}',
+        '{"file":{"name":1,"size":1}}',
+        '{"say":1}',
+        '{"say":{"length":9}}',
+      ];
+      await mallory.run(`(() => { for (const one of ${JSON.stringify(odd)}) page.say(one); })()`);
+      await mallory.run(`page.say(${JSON.stringify(JSON.stringify({ say: "x".repeat(30_000) }))})`);
+      await mallory.run(file("\u202etxt.exe\u0000".padEnd(300, "y"), 10));
+      await alice.says("#log a", "Save txt.exe");
+      const log = "[...document.querySelectorAll('#log p .said')].map((one) => one.textContent)";
+      const [text = "", saved = "", ...more] = await alice.page.evaluate<string[]>(log);
+      expect([text, more]).toEqual(["x".repeat(20_000), []]);
+      expect(saved).toMatch(/^Save txt\.exey{191} \(1 KB\)$/);
+    });
+  });
+
   test("a third is told in plain words that two are talking, and they go on", async () => {
     await using alice = await DemoPage.open(browser, url);
     const link = await alice.invite();
@@ -176,30 +290,33 @@ describe.skipIf(!hasChromium() && !process.env["CI"])("the page to try a relay",
   });
 
   describe.each(["light", "dark"] as const)("in %s colours", (colorScheme) => {
-    test.each([360, 1200])("%d pixels wide has nothing that axe finds wrong, in any of its parts", async (width) => {
-      const options = { colorScheme, viewport: { width, height: 740 }, bypassCSP: true };
-      const axe = readFileSync(resolve(ROOT, "node_modules/axe-core/axe.min.js"), "utf8");
-      const check = async ({ page }: DemoPage, part: string) => {
-        await page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true");
-        await page.evaluate(axe);
-        const found = "axe.run().then(({ violations }) => violations.map(({ id, nodes }) => [id, nodes[0].html]))";
-        expect([part, await page.evaluate(found)]).toEqual([part, []]);
-        expect([part, await page.evaluate("document.documentElement.scrollWidth")]).toEqual([part, width]);
-      };
-      await using alice = await DemoPage.open(browser, url, options);
-      await check(alice, "start");
-      await alice.page.click("#by-voice");
-      await check(alice, "a code to read out");
-      await alice.page.click("#invite .end");
-      const link = await alice.invite();
-      await check(alice, "a link");
-      await using bob = await DemoPage.open(browser, link, options);
-      await untilTalking(alice, bob);
-      await check(alice, "the conversation");
-      await using mallory = await DemoPage.open(browser, link, options);
-      await mallory.shows("over");
-      await check(mallory, "over");
-    });
+    test.each([320, 360, 1200])(
+      "%d pixels wide has nothing that axe finds wrong, in any of its parts",
+      async (width) => {
+        const options = { colorScheme, viewport: { width, height: 740 }, bypassCSP: true };
+        const axe = readFileSync(resolve(ROOT, "node_modules/axe-core/axe.min.js"), "utf8");
+        const check = async ({ page }: DemoPage, part: string) => {
+          await page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true");
+          await page.evaluate(axe);
+          const found = "axe.run().then(({ violations }) => violations.map(({ id, nodes }) => [id, nodes[0].html]))";
+          expect([part, await page.evaluate(found)]).toEqual([part, []]);
+          expect([part, await page.evaluate("document.documentElement.scrollWidth")]).toEqual([part, width]);
+        };
+        await using alice = await DemoPage.open(browser, url, options);
+        await check(alice, "start");
+        await alice.page.click("#by-voice");
+        await check(alice, "a code to read out");
+        await alice.page.click("#invite .end");
+        const link = await alice.invite();
+        await check(alice, "a link");
+        await using bob = await DemoPage.open(browser, link, options);
+        await untilTalking(alice, bob);
+        await check(alice, "the conversation");
+        await using mallory = await DemoPage.open(browser, link, options);
+        await mallory.shows("over");
+        await check(mallory, "over");
+      },
+    );
   });
 
   test("over TLS, from a name", async () => {
