@@ -14,6 +14,7 @@ import { ALLOCATE, BINDING, type Login, lengthOf, REFRESH, type Response, reques
 
 /** Longest wait for any one answer, in ms. */
 const PATIENCE_MS = 5_000;
+const IN_TIME = `within ${PATIENCE_MS / 1_000} s: a firewall may be in between`;
 /** Over UDP a request is sent again after so long, then twice as long, and so on, in ms (RFC 8489, section 6.2.1). */
 const RESEND_MS = 500;
 
@@ -165,7 +166,9 @@ async function openLine(url: IceUrl): Promise<Line> {
   let unread = Buffer.alloc(0);
   let answered: (message: Buffer) => void = () => {};
   const failed: Failed = (failure) => broken.reject(new Unusable(whyBroken(failure)));
+  let hasHeard = false;
   const heard: Heard = (bytes) => {
+    hasHeard = true;
     unread = Buffer.concat([unread, bytes]);
     for (let length = lengthOf(unread); length !== null && length <= unread.length; length = lengthOf(unread)) {
       answered(unread.subarray(0, length));
@@ -175,7 +178,7 @@ async function openLine(url: IceUrl): Promise<Line> {
   };
   const opening =
     url.transport === "udp" ? overUdp(url, remote, family, heard, failed) : overTcp(url, remote, heard, failed);
-  const carrier = await within(Promise.race([opening, broken.promise]), "is not reached");
+  const carrier = await within(Promise.race([opening, broken.promise]), () => `is not reached ${IN_TIME}`);
 
   return {
     remote,
@@ -197,7 +200,11 @@ async function openLine(url: IceUrl): Promise<Line> {
       };
       send();
       try {
-        return await within(Promise.race([answer.promise, broken.promise]), "gives no answer");
+        return await within(Promise.race([answer.promise, broken.promise]), () =>
+          hasHeard
+            ? "answers, but not as such a server does: something else may listen there"
+            : `gives no answer ${IN_TIME}`,
+        );
       } finally {
         clearTimeout(timer);
       }
@@ -235,14 +242,11 @@ async function overTcp(
   return { send: (bytes) => socket.write(bytes), close: () => socket.destroy() };
 }
 
-/** A promise that is waited for only so long. */
-async function within<T>(promise: Promise<T>, what: string): Promise<T> {
+/** A promise that is waited for only so long; then `why` says what is wrong. */
+async function within<T>(promise: Promise<T>, why: () => string): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new Unusable(`${what} within ${PATIENCE_MS / 1_000} s: a firewall may be in between`)),
-      PATIENCE_MS,
-    );
+    timer = setTimeout(() => reject(new Unusable(why())), PATIENCE_MS);
   });
   return await Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }

@@ -111,6 +111,50 @@ describe("a server is told by", () => {
     }
   });
 
+  /** What a server over UDP, over TCP and over TLS is said to be that answers each piece with `answer`, or with nothing. */
+  async function triedAll(answer: () => Uint8Array | null): Promise<string[]> {
+    const udp = await Bun.udpSocket({
+      hostname: "127.0.0.1",
+      socket: {
+        data(socket, _data, port, address) {
+          const bytes = answer();
+          if (bytes) socket.send(bytes, port, address);
+        },
+      },
+    });
+    const tcp = Bun.listen({
+      hostname: "127.0.0.1",
+      port: 0,
+      socket: {
+        data(socket) {
+          const bytes = answer();
+          if (bytes) socket.write(bytes);
+        },
+      },
+    });
+    const urls = [
+      `turn:127.0.0.1:${udp.port}?transport=udp`,
+      `turn:127.0.0.1:${tcp.port}?transport=tcp`,
+      `turns:127.0.0.1:${tcp.port}?transport=tcp`,
+    ];
+    const lines = await Promise.all(urls.map((url) => tried(url)));
+    udp.close();
+    tcp.stop(true);
+    return lines.flat().map((line, i) => line.replace(`${urls[i]}: `, ""));
+  }
+
+  test("that it is silent", async () => {
+    const silent = "gives no answer within 5 s: a firewall may be in between";
+    expect(await triedAll(() => null)).toEqual([silent, silent, silent.replace("gives no answer", "is not reached")]);
+  }, 15_000);
+
+  test("that it is something else, which answers anything or an answer to somebody else", async () => {
+    const odd = "answers, but not as such a server does: something else may listen there";
+    const bytes = [crypto.getRandomValues(new Uint8Array(100)), refusal(Buffer.alloc(20, 1), 401), new Uint8Array(19)];
+    const said = await Promise.all(bytes.map((one) => triedAll(() => one)));
+    expect(said).toEqual(bytes.map(() => [odd, odd, "speaks no TLS there"]));
+  }, 15_000);
+
   test("that it speaks no TLS", async () => {
     using server = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Response("") });
     const url = `turns:127.0.0.1:${server.port}?transport=tcp`;
