@@ -1,11 +1,13 @@
 /**
  * The browsers' side in figures: how large the library is beside others', and how long two pages in Chromium take from
  * the call to an open channel, beside PeerJS on its own server, and how long a chat is interrupted. `bun bench/client.ts`
- * prints them and writes them into docs/BENCHMARKS.md. It wants `bun run build`, and Debian's Chromium.
+ * prints them and writes them into docs/BENCHMARKS.md. It wants `bun run build`, Debian's Chromium, and root for a
+ * network that can be changed.
  */
 import { join, resolve } from "node:path";
 import { gzipSync } from "node:zlib";
 import { type Browser, chromium, type Page } from "playwright-core";
+import { Roaming } from "../test/support/machines/roaming.ts";
 import { run } from "./command.ts";
 import { start } from "./servers.ts";
 
@@ -104,10 +106,7 @@ async function times(browser: Browser, site: string, way: Way): Promise<number[]
   const pages = [await open(), await open()];
   const measured: number[] = [];
   for (let pair = 0; pair <= PAIRS; pair++) {
-    const code = Array.from(
-      crypto.getRandomValues(new Uint8Array(26)),
-      (byte) => "0123456789ABCDEFGHJKMNPQRSTVWXYZ"[byte & 31],
-    ).join("");
+    const code = newCode();
     const took = await Promise.all(
       pages.map((page, index) =>
         page.evaluate(
@@ -140,8 +139,7 @@ const HARDSHIPS: readonly { title: string; pause(relay: Kept, pages: readonly Pa
   {
     title: "the relay is killed and started again: the longest gap between messages that are sent every 10 ms",
     async pause(relay, [alice, bob]) {
-      await bob?.evaluate("void (globalThis.heardAt = performance.now(), globalThis.gap = 0)");
-      await alice?.evaluate("void (globalThis.talk = setInterval(() => channel.send('.'), 10))");
+      await talk(alice, bob);
       await relay.restart();
       await alice?.waitForTimeout(SEEN_MS);
       await alice?.evaluate("clearInterval(talk)");
@@ -149,6 +147,51 @@ const HARDSHIPS: readonly { title: string; pause(relay: Kept, pages: readonly Pa
     },
   },
 ];
+/** From now on the one sends a message every 10 ms, and the other measures the gaps. */
+async function talk(alice: Page | undefined, bob: Page | undefined): Promise<void> {
+  await bob?.evaluate("void (globalThis.heardAt = performance.now(), globalThis.gap = 0)");
+  await alice?.evaluate("void (globalThis.talk = setInterval(() => channel.send('.'), 10))");
+}
+
+const CHANGED = "one of the two loses its network and is in another: the longest gap between such messages";
+
+/** The gaps that a change of network makes, in ms, each of another pair: the one that changes sends, the other hears. */
+async function changes(browser: Browser, port: number): Promise<number[]> {
+  await using roaming = await Roaming.create();
+  const origin = `http://${roaming.address}:${port}`;
+  const far = await roaming.launchChromium(origin);
+  const relay = new Kept(FREE_PORT, roaming.address);
+  await relay.restart();
+  const measured: number[] = [];
+  for (let n = 0; n < TRIES; n++) {
+    const at = `#${relay.url},${newCode()}`;
+    const pages = await Promise.all([opened(far, origin + at), opened(browser, `http://127.0.0.1:${port}${at}`)]);
+    const [alice, bob] = pages;
+    await talk(alice, bob);
+    await bob?.waitForFunction("gap > 0");
+    await roaming.change();
+    // A gap of what a busy machine makes by itself is none.
+    await bob?.waitForFunction("gap > 200 && performance.now() - heardAt < 100");
+    measured.push(Number(await bob?.evaluate("gap")));
+    for (const page of pages) await page.context().close();
+  }
+  await far.close();
+  await relay.end();
+  return measured.sort((a, b) => a - b);
+}
+
+function newCode(): string {
+  return crypto.getRandomValues(new Uint8Array(13)).toHex().toUpperCase();
+}
+
+/** A page that is connected. */
+async function opened(browser: Browser, url: string): Promise<Page> {
+  const page = await (await browser.newContext({ permissions: ["microphone"] })).newPage();
+  await page.goto(url);
+  await page.waitForFunction("globalThis.channel");
+  return page;
+}
+
 const TRIES = 20;
 /** For so long a chat is watched after a restart: both have dialled again by then. */
 const SEEN_MS = 1_000;
@@ -157,19 +200,21 @@ const SEEN_MS = 1_000;
 class Kept {
   readonly url: string;
   readonly #port: string;
+  readonly #host: string;
   #process: Bun.Subprocess | null = null;
 
-  constructor(port: number) {
+  constructor(port: number, host = "127.0.0.1") {
     this.#port = `${port}`;
-    this.url = `ws://127.0.0.1:${port}`;
+    this.#host = host;
+    this.url = `ws://${host}:${port}`;
   }
 
   async restart(): Promise<void> {
     await this.end();
-    const args = ["--host", "127.0.0.1", "--port", this.#port, "--exempt", "127.0.0.1"];
+    const args = ["--host", this.#host, "--port", this.#port, "--exempt", "127.0.0.1,198.18.0.0/16"];
     this.#process = Bun.spawn([join(ROOT, "dist/whisper-signaling"), ...args], { stdout: "ignore", stderr: "inherit" });
     const isUp = () =>
-      fetch(`http://127.0.0.1:${this.#port}/health`).then(
+      fetch(`http://${this.#host}:${this.#port}/health`).then(
         ({ ok }) => ok,
         () => false,
       );
@@ -188,15 +233,8 @@ async function pauses(browser: Browser, site: string, { pause }: (typeof HARDSHI
   await relay.restart();
   const measured: number[] = [];
   for (let n = 0; n < TRIES; n++) {
-    const code = crypto.getRandomValues(new Uint8Array(16)).toHex().toUpperCase().replaceAll("0", "Z").slice(0, 26);
-    const pages = await Promise.all(
-      [0, 1].map(async () => {
-        const page = await (await browser.newContext({ permissions: ["microphone"] })).newPage();
-        await page.goto(`${site}#${relay.url},${code}`);
-        await page.waitForFunction("globalThis.channel");
-        return page;
-      }),
-    );
+    const url = `${site}#${relay.url},${newCode()}`;
+    const pages = await Promise.all([opened(browser, url), opened(browser, url)]);
     measured.push(await pause(relay, pages));
     for (const page of pages) await page.context().close();
   }
@@ -221,7 +259,7 @@ if (code) {
 
 await run(["npm", "ci", "--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts"], import.meta.dir);
 const site = Bun.serve({
-  hostname: "127.0.0.1",
+  hostname: "0.0.0.0",
   port: 0,
   fetch(request) {
     const { pathname } = new URL(request.url);
@@ -230,15 +268,17 @@ const site = Bun.serve({
     return new Response(PAGE, { headers: { "Content-Type": "text/html" } });
   },
 });
+const own = `http://127.0.0.1:${site.port}/`; // a name by which a page may encrypt
 const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: FLAGS });
 const row = (title: string, sorted: readonly number[]) => {
   const at = (share: number) => Math.round(sorted[Math.floor(share * (sorted.length - 1))] ?? 0);
   return `| ${title} | ${at(0.5)} | ${at(0.95)} |`;
 };
 const rows: string[] = [];
-for (const way of WAYS) rows.push(row(way.title, await times(browser, site.url.href, way)));
+for (const way of WAYS) rows.push(row(way.title, await times(browser, own, way)));
 const again: string[] = [];
-for (const hardship of HARDSHIPS) again.push(row(hardship.title, await pauses(browser, site.url.href, hardship)));
+for (const hardship of HARDSHIPS) again.push(row(hardship.title, await pauses(browser, own, hardship)));
+again.push(row(CHANGED, await changes(browser, site.port ?? 0)));
 await browser.close();
 await site.stop(true);
 const table = (title: string, lines: readonly string[]) =>

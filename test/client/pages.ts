@@ -8,9 +8,9 @@ import { ROOT, type RunningRelay, spawnRelay } from "../support/relays/relay.ts"
 /** What `bun run build` leaves for browsers; `bun run test` builds it first. */
 export const BUILT = ["client.js", "channel.js", "words.js"] as const;
 
-export function startSite(): Bun.Server<undefined> {
+export function startSite(hostname = "127.0.0.1"): Bun.Server<undefined> {
   return Bun.serve({
-    hostname: "127.0.0.1",
+    hostname,
     port: 0,
     fetch(request) {
       const path = new URL(request.url).pathname.slice(1);
@@ -22,7 +22,7 @@ export function startSite(): Bun.Server<undefined> {
 }
 
 /** A page that is ready to be told `page.begin(…)`, in a context of its own. */
-export async function openPage(browser: Browser, site: Bun.Server<undefined>): Promise<BrowserPeer> {
+export async function openPage(browser: Browser, site: { readonly url: URL }): Promise<BrowserPeer> {
   const peer = await BrowserPeer.open(browser, site.url.href);
   await peer.until("globalThis.page");
   return peer;

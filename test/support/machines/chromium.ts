@@ -30,10 +30,15 @@ export function hasChromium(): boolean {
 /**
  * A browser without a window, with `more` flags; whoever launches it closes it.
  * @param without flags that Playwright would give it
+ * @param executablePath what starts it, where that is more than itself
  */
-export function launchChromium(more: readonly string[] = [], without: readonly string[] = []): Promise<Browser> {
+export function launchChromium(
+  more: readonly string[] = [],
+  without: readonly string[] = [],
+  executablePath = CHROMIUM,
+): Promise<Browser> {
   const args = [...FLAGS, ...more];
-  return chromium.launch({ executablePath: CHROMIUM, args, ignoreDefaultArgs: [...without], timeout: PATIENCE_MS });
+  return chromium.launch({ executablePath, args, ignoreDefaultArgs: [...without], timeout: PATIENCE_MS });
 }
 
 /** The processes that pages of this browser run in. */
