@@ -151,7 +151,9 @@ export function newNegotiation(
       fresh();
     } else if (pc) {
       configured((all) => pc?.setConfiguration?.(all));
-      pc.restartIce(); // makes an offer as soon as none is under way
+      // Makes an offer as soon as none is under way. One that is may be lost, and is told again: where it was not, the
+      // path is looked for twice, which both sides bear.
+      pc.restartIce();
       if (pc.signalingState === "have-local-offer") describe(pc);
     }
     attempts++;

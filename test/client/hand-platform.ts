@@ -72,6 +72,9 @@ export class HandConnection extends EventTarget {
     this.remoteDescription = description;
     this.signalingState = "stable";
   }
+  async addIceCandidate({ candidate }: RTCIceCandidateInit) {
+    if (typeof candidate !== "string") throw new TypeError("no candidate");
+  }
   setConfiguration() {
     this.asked.push("setConfiguration");
   }

@@ -1,15 +1,17 @@
 /** The ten lines of the README, as they stand there. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { resolve } from "node:path";
+import { pathToFileURL } from "node:url";
 import type { Page } from "playwright-core";
 import { hasChromium, launchChromium, PATIENCE_MS } from "../support/machines/chromium.ts";
+import { newFolder } from "../support/machines/folder.ts";
 import { ROOT, spawnRelay } from "../support/relays/relay.ts";
 
 setDefaultTimeout(3 * PATIENCE_MS);
 
-test.skipIf(!hasChromium() && !process.env["CI"])(
-  "the README's ten lines are a chat, also after a reload",
-  async () => {
+test.skipIf(!hasChromium() && !process.env["CI"]).each(["a file", "a site"])(
+  "the README's ten lines are a chat, also after a reload, from %s",
+  async (from) => {
     const readme = await Bun.file(resolve(ROOT, "README.md")).text();
     const [, lines = ""] = /<!-- chat:[^\n]*\n```html\n(.*?)```/s.exec(readme) ?? [];
     expect(lines.trim().split("\n").length).toBe(10);
@@ -20,6 +22,8 @@ test.skipIf(!hasChromium() && !process.env["CI"])(
       port: 0,
       fetch: () => new Response(html, { headers: { "Content-Type": "text/html" } }),
     });
+    await using folder = await newFolder();
+    const page = from === "a site" ? site.url.href : pathToFileURL(await folder.write("chat.html", html)).href;
     const browser = await launchChromium();
     try {
       const open = async (url: string) => {
@@ -27,7 +31,7 @@ test.skipIf(!hasChromium() && !process.env["CI"])(
         await page.goto(url);
         return page;
       };
-      const alice = await open(site.url.href);
+      const alice = await open(page);
       await alice.waitForFunction("location.hash.length > 1");
       const bob = await open(alice.url());
       const talk = async (from: Page, to: Page, text: string) => {

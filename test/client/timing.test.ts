@@ -242,7 +242,7 @@ describe("a connection", () => {
 });
 
 describe("a session that is closed by what it says", () => {
-  test.each(["waiting", "ready", "peer-left", "interrupted"] as const)(
+  test.each(["waiting", "ready", "connected", "peer-left", "interrupted", "retrying", "failed"] as const)(
     "in %s stays closed, and lets go",
     async (type) => {
       begin({ role: "initiator" });
@@ -250,8 +250,14 @@ describe("a session that is closed by what it says", () => {
       await timers.pass(0);
       const socket = await HandSocket.last.open();
       await socket.say({ ...JOINED, opposite: false });
+      if (type === "retrying") await socket.end(1006);
+      if (type === "failed") await socket.end(4506, "quota");
       if (type !== "waiting") await socket.say(READY);
       if (type === "peer-left") await socket.say({ type });
+      if (type === "connected") {
+        await socket.say(ANSWER);
+        await HandConnection.all[0]?.become("connected");
+      }
       const [pc] = HandConnection.all;
       if (type === "interrupted") {
         await socket.say(ANSWER);
@@ -265,6 +271,40 @@ describe("a session that is closed by what it says", () => {
       expect(HandConnection.all.filter(({ connectionState }) => connectionState !== "closed")).toEqual([]);
     },
   );
+});
+
+/** What a peer may say that knows the code, or a relay in its place on the plain wire. */
+const ODD: readonly object[] = [
+  { type: "answer", answer: null },
+  { type: "answer", answer: "text" },
+  { type: "answer", answer: { type: "answer", sdp: { toString: 1 } } },
+  { type: "answer", answer: { type: "answer", sdp: "a=fingerprint:sha-256 BB", n: 1e308 } },
+  { type: "answer", answer: { type: "rollback", n: "1" } },
+  { type: "answer", answer: { type: "toString", sdp: [] } },
+  { type: "offer", offer: [] },
+  { type: "offer", offer: { type: "offer", sdp: "x".repeat(60_000), n: { toString: 1 } } },
+  { type: "ice-candidate", candidate: 5 },
+  { type: "ice-candidate", candidate: { candidate: 5 } },
+  { type: "ice-candidate", candidate: { candidate: "x", usernameFragment: { toString: 1 } } },
+  { type: "ice-candidate", candidate: { candidate: { toString: 1 }, sdpMLineIndex: -1e308 } },
+  { type: "ice-candidate", candidate: { hello: "bob" } },
+  { type: "signal", data: { __proto__: null, constructor: 1 } },
+  { type: "__proto__" },
+  { type: "hasOwnProperty", constructor: 1 },
+];
+
+test.each(ODD)("%j, said by the other, does no harm", async (odd) => {
+  begin({ role: "initiator" });
+  await timers.pass(0);
+  const socket = await HandSocket.last.open();
+  await socket.say(JOINED, READY);
+  await socket.say({ sessionCode: "A3F7B9E2C1D4", ...odd });
+  expect(session.state).toBe("ready");
+  await socket.say(ANSWER);
+  await HandConnection.all[0]?.become("connected");
+  expect([session.state, HandConnection.all.length]).toEqual(["connected", 1]);
+  await socket.say({ sessionCode: "A3F7B9E2C1D4", ...odd });
+  expect([session.state, HandConnection.all.length]).toEqual(["connected", 1]);
 });
 
 describe("a relay that lies", () => {
