@@ -57,12 +57,12 @@ export function connect(options: ConnectOptions): Session {
   let peer: string | null | undefined;
   /** Whether two who have met may take as long as they like: it is not their first connection, or none of ours. */
   let isPatient = isOwn;
-  let nearlyLate = 0;
+  let nearlyLate: number;
   /** When it will have been alone for long enough. */
   let tiredAt = Date.now() + waitMs;
   let newcomer: (() => void) | undefined;
   let iceServers: RTCIceServer[] = [];
-  let expiresInMs = 0;
+  let expiresInMs: number;
   let settle = [] as unknown as Parameters<ConstructorParameters<typeof Promise<Connected>>[0]>;
 
   const session = Object.assign(new EventTarget(), {
@@ -114,7 +114,7 @@ export function connect(options: ConnectOptions): Session {
     let token: string | undefined;
     let tries = 0;
     let flips = 0;
-    let notBefore = 0;
+    let notBefore: number;
     let told: Partial<Message> = {};
     const later = newTimer();
 
@@ -211,7 +211,7 @@ export function connect(options: ConnectOptions): Session {
         token = undefined;
       }
       if (isHeld || mayRetry(code, retry)) {
-        if (code === 4502 && session.state === "connected") return; // joined again when a restart of ICE needs it
+        if (session.state === "connected" && code === 4502) return; // joined again when a restart of ICE needs it
         const inMs = pause(tries++, retryAfterMs as number, isHeld && tries < 2 ? 0 : Math.random());
         notBefore = Date.now() + (retryAfterMs as number); // no number where it said none
         later(inMs, dial);
@@ -219,7 +219,8 @@ export function connect(options: ConnectOptions): Session {
         emit("retrying", { inMs, reason });
       } else {
         link._isRefused = true;
-        if (isAlone() && links.every(({ _isRefused }) => _isRefused)) fail(reason || `closed-${code}`, false, message);
+        if (isAlone() && links.every(({ _isRefused }) => _isRefused))
+          fail(code === 1009 ? "too-large" : reason || `${code}`, false, message);
       }
     }
   }
@@ -299,7 +300,7 @@ export function connect(options: ConnectOptions): Session {
     if (state === "connecting") fail("no-relay", true);
     else if (state !== "ready") fail("no-peer", true);
     else if (!connection?.remoteDescription) fail("no-answer", true);
-    else fail("no-path", hasTurn, `no path${hasTurn ? ", TURN tried" : ""}`);
+    else fail("no-path", hasTurn, hasTurn ? "no path, TURN tried" : undefined);
   }
 
   function configuration(): RTCConfiguration {
@@ -344,7 +345,7 @@ export function connect(options: ConnectOptions): Session {
     // A name is text, and one name: else a relay could make up one by which the two directions have the same key.
     id &&= `${id}`;
     const isSame = !!id && id === peer;
-    const isNew = id !== peer || session.state !== "ready";
+    const isNew = session.state !== "ready" || id !== peer;
     if (!link._isReady || id === me || />/.test(id as string)) return;
     if (session.state === "connected") {
       // What works is not torn down on a relay's word. When it no longer works, the newcomer's turn comes.

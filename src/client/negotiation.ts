@@ -52,7 +52,7 @@ export function newNegotiation(
 ): Negotiation {
   let pc: RTCPeerConnection | undefined;
   let channel: RTCDataChannel | undefined;
-  let making = false;
+  let making: boolean;
   /** Whether a path is to be looked for as soon as the other peer can be told. */
   let isWanted = false;
   let attempts = 0;

@@ -102,6 +102,20 @@ describe("through the relay", () => {
     await met(second, bob);
   });
 
+  test.each([66_000, 80_000])(
+    "who says %d bytes at once is told that it was too large, read by the relay or not",
+    async (bytes) => {
+      await using relay = await spawnRelay("source");
+      const options = { url: relay.url, code: newCode(), sealed: false };
+      using alice = new Peer(options);
+      using bob = new Peer(options);
+      await met(alice, bob);
+      alice.session.signal({ data: "x".repeat(bytes) });
+      expect(await alice.next("failed")).toMatchObject({ reason: "too-large", retry: false });
+      expect(bob.signals).toEqual([]);
+    },
+  );
+
   test("`await using` leaves", async () => {
     await using relay = await spawnRelay("source");
     {
