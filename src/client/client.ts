@@ -6,7 +6,7 @@
 import { mayRetry, pause } from "./backoff.ts";
 import { newCode, normaliseCode } from "./code.ts";
 import { failure } from "./error.ts";
-import { JOIN_MS, type Link, type Message, PONG_MS, REDIAL_MS } from "./link.ts";
+import { JOIN_MS, type Link, type Message, PARTED_MS, PONG_MS, REDIAL_MS } from "./link.ts";
 import { newNegotiation, type Said } from "./negotiation.ts";
 import { rank, SEATS } from "./rank.ts";
 import { newSeal, type Seal, type Sealed } from "./seal.ts";
@@ -115,7 +115,7 @@ export function connect(options: ConnectOptions): Session {
     let tries = 0;
     let flips = 0;
     let notBefore: number;
-    let told: Partial<Message> = {};
+    let told: Partial<Message> | undefined;
     const later = newTimer();
 
     const link: Link = {
@@ -183,6 +183,7 @@ export function connect(options: ConnectOptions): Session {
           // A relay that doesn't pass names on is used to: each tells the other its own.
           else post(link, "ice-candidate", "candidate", { hello: me });
         } else if (type === "peer-left") {
+          later(PARTED_MS, dial);
           link._isReady = false;
           left();
         } else if (type === "probe") link._send({ type: "pong" });
@@ -194,7 +195,7 @@ export function connect(options: ConnectOptions): Session {
 
     /** It has said something: it is there, and will be asked again when it has been silent for long. */
     function redial(): void {
-      later(REDIAL_MS + Math.random() * (REDIAL_MS / 2), () => {
+      later(tries ? PARTED_MS : REDIAL_MS + Math.random() * (REDIAL_MS / 2), () => {
         tries = 0;
         if (isAlone()) dial();
         else redial();
@@ -203,7 +204,7 @@ export function connect(options: ConnectOptions): Session {
 
     function finish(code = 0, reason = ""): void {
       drop();
-      const { retry, retryAfterMs, message } = told.code === reason ? told : {};
+      const { retry, retryAfterMs, message } = told?.code === reason ? told : ({} as Partial<Message>);
       // The seat is held. In the other one a ghost of this very client may sit.
       const isHeld = !role && (code === 4501 || (code === 4500 && !flips++));
       if (isHeld) {

@@ -6,6 +6,11 @@ export const JOIN_MS = 15_000;
 export const PONG_MS = 2_000;
 /** Who waits alone dials again after so long, and up to half as much more, in ms: its socket may have died unseen. */
 export const REDIAL_MS = 60_000;
+/**
+ * The same for who was not alone before, or came back after its socket had ended: a balancer may by now lead the other
+ * to another relay. Once; then it is as patient as any.
+ */
+export const PARTED_MS = 5_000;
 
 /** What a relay sends. Members that it doesn't know of, an older one leaves out. */
 export interface Message {

@@ -3,22 +3,11 @@
  * with a client's own list: both peers of every session come to the same one, whatever becomes of a node.
  */
 import { describe, expect, test } from "bun:test";
-import { type ConnectOptions, connect, newCode, type Session } from "../../src/client/client.ts";
-import { freePort } from "../support/machines/free-port.ts";
-import { type FrontName, type RunningFront, startFront, whyNoFront } from "../support/machines/fronts.ts";
+import { connect } from "../../src/client/client.ts";
+import { whyNoFront } from "../support/machines/fronts.ts";
 import { atLeast, equals, until } from "../support/machines/until.ts";
-import { command, type RunningRelay, run, spawnRelay } from "../support/relays/relay.ts";
+import { ALONE, BALANCERS, met, Nodes, startBalancer, Two, untilMet } from "./shards.ts";
 
-/** The balancer's certificate is the test's own. */
-class TrustingSocket extends WebSocket {
-  constructor(url: string | URL) {
-    super(url, { tls: { rejectUnauthorized: false } } as object as string[]); // which Bun takes, and no browser
-  }
-}
-
-/** How a session is begun here: signaling alone, without a peer connection. */
-const ALONE = { connection: false, WebSocket: TrustingSocket } as const;
-const BALANCERS = ["haproxy", "nginx"] as const satisfies FrontName[];
 const PAIRS = 20;
 /** Within so long all are paired again after a node was killed, from there to the last `ready`. */
 const AGAIN_MS = 1_000;
@@ -29,85 +18,6 @@ if (obstacle !== null) console.warn(`shards.long.ts: real balancers are not test
 test.skipIf(!process.env["CI"])("CI has the balancers to test with", () => {
   expect(obstacle).toBe(null);
 });
-
-/** Three relays, each of which may be killed and come back where it was. */
-class Nodes implements AsyncDisposable {
-  readonly ports = [freePort(), freePort(), freePort()] as const;
-  readonly #relays = new Map<number, RunningRelay>();
-
-  static async start(): Promise<Nodes> {
-    const nodes = new Nodes();
-    for (const port of nodes.ports) await nodes.up(port);
-    return nodes;
-  }
-
-  async up(port: number): Promise<void> {
-    this.#relays.set(port, await spawnRelay("binary", `--port=${port}`, "--trust-proxy=127.0.0.1", "--drain=5s"));
-  }
-
-  relay(port: number): RunningRelay {
-    const relay = this.#relays.get(port);
-    if (!relay) throw new Error("this node is not up");
-    return relay;
-  }
-
-  async kill(port: number): Promise<void> {
-    await this.relay(port).stop("SIGKILL");
-    this.#relays.delete(port);
-  }
-
-  /** How many sessions each has, in the order of the ports; 0 where it is down. */
-  sessions(): Promise<number[]> {
-    return Promise.all(this.ports.map(async (port) => (await this.#relays.get(port)?.sessions()) ?? 0));
-  }
-
-  gather(): void {
-    for (const { process } of this.#relays.values()) process.kill("SIGUSR2");
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const relay of this.#relays.values()) await relay[Symbol.asyncDispose]();
-  }
-}
-
-async function startBalancer(name: FrontName, ports: readonly number[], port = freePort()): Promise<RunningFront> {
-  const nodes = ports.flatMap((node) => ["--node", `http://127.0.0.1:${node}`]);
-  const { stdout, stderr } = await run(command("binary", "print", name, ...nodes));
-  expect(stderr).toBe("");
-  return startFront(name, stdout, { port });
-}
-
-/** Two who share a code, by the browsers' library, without a peer connection of their own. */
-class Two implements Disposable {
-  readonly peers: readonly [Session, Session];
-  readonly readyAt: [number, number] = [0, 0];
-  readonly isLost: [boolean, boolean] = [false, false];
-  readonly heard: unknown[] = [];
-
-  constructor(one: string | string[], other = one, more: Partial<ConnectOptions> = {}) {
-    const options = { ...ALONE, code: newCode(), ...more };
-    this.peers = [connect({ ...options, url: one }), connect({ ...options, url: other })];
-    this.peers.forEach((peer, i) => {
-      peer.addEventListener("ready", () => {
-        this.readyAt[i] = performance.now();
-        this.isLost[i] = false;
-      });
-      peer.addEventListener("retrying", () => (this.isLost[i] = true));
-    });
-    this.peers[1].addEventListener("signal", ({ detail }) => this.heard.push(detail));
-  }
-
-  get areMet(): boolean {
-    return this.readyAt.every((at) => at > 0) && !this.isLost.includes(true);
-  }
-
-  [Symbol.dispose](): void {
-    for (const peer of this.peers) peer.close();
-  }
-}
-
-const met = (all: readonly Two[]) => all.filter(({ areMet }) => areMet).length;
-const untilMet = (all: readonly Two[]) => until(`${all.length} pairs to meet`, () => met(all), equals(all.length));
 
 /** Every pair's one says something, and its other hears it. */
 async function expectHeard(all: readonly Two[]): Promise<void> {

@@ -65,6 +65,36 @@ describe("a peer that waits alone", () => {
     expect(log).toEqual(["waiting", "waiting", "waiting"]);
   });
 
+  test.each(["left alone", "cut off"] as const)("%s, redials once after 5 s, and then is as patient", async (how) => {
+    begin({ waitMs: Infinity });
+    const joined = { type: "joined", token: "t", expiresInMs: 600_000, opposite: false };
+    await timers.pass(0);
+    await (await HandSocket.last.open()).say(joined, READY);
+    if (how === "left alone") await HandSocket.last.say({ type: "peer-left" });
+    else {
+      await HandSocket.last.end(1012, "restarting");
+      await timers.pass(500);
+      await (await HandSocket.last.open()).say(joined);
+    }
+    const { last } = HandSocket;
+    await timers.pass(4_999);
+    expect(HandSocket.last).toBe(last);
+    await timers.pass(1);
+    const again = await HandSocket.last.open();
+    expect(again).not.toBe(last);
+    await again.say(joined);
+    await timers.pass(59_999);
+    expect(HandSocket.last).toBe(again);
+  });
+
+  test("left alone, stays where it is when the other is back within 5 s", async () => {
+    begin({ connection: false });
+    await timers.pass(0);
+    await (await HandSocket.last.open()).say(READY, { type: "peer-left" }, READY);
+    await timers.pass(600_000);
+    expect([HandSocket.last.readyState, HandSocket.all.length]).toEqual([1, 1]);
+  });
+
   test("fails with no-peer when its time is over, and with no-relay where it never joined", async () => {
     begin({ waitMs: 5_000 });
     await timers.pass(0);
