@@ -14,6 +14,8 @@ export interface Node {
 }
 
 const PORTS: Readonly<Record<string, string>> = { "http:": "80", "https:": "443" };
+/** What stands in a balancer's configuration as it is: a name, an address, or one of IPv6 in brackets. */
+const HOST = /^([\w.-]+|\[[\da-f:.]+\])$/;
 /** HAProxy's own bound for the number of a server. */
 const MOST_ID = 0x7fffffff;
 
@@ -38,7 +40,7 @@ function readNode(text: string): Node {
   const url = URL.parse(text);
   const port = url && (url.port || PORTS[url.protocol]);
   const isBare = url?.pathname === "/" && url.search + url.hash + url.username + url.password === "";
-  if (!url || !port || !isBare)
+  if (!url || !port || port === "0" || !isBare || !HOST.test(url.hostname))
     throw new ConfigError(`--node ${JSON.stringify(text)} is not a URL such as http://10.0.0.1:8000`);
   const address = `${url.hostname}:${port}`;
   return { address, isTls: url.protocol === "https:", id: (Bun.hash.xxHash32(address) % MOST_ID) + 1 };
@@ -95,7 +97,6 @@ export function nginxNodes(nodes: readonly Node[]): string[] {
     "}",
     "",
     "upstream relays {",
-    "    zone relays 64k;",
     "    hash $shard consistent;",
     "    # max_fails=0: a node that was gone is asked again at once, and both peers with it.",
     ...nodes.map(({ address }) => `    server ${address} max_fails=0;`),

@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { haproxyNodes, nginxNodes, nginxVerified, readNodes } from "../../src/program/shards.ts";
 import { newFolder } from "../support/machines/folder.ts";
-import { pathOf, writeCertificate } from "../support/machines/fronts.ts";
+import { pathOf, startFront, whyNoFront, writeCertificate } from "../support/machines/fronts.ts";
 import { command, run } from "../support/relays/relay.ts";
 
 const NODES = ["http://10.0.0.1:8000", "http://10.0.0.2:8000", "http://[fd00::3]:8000"];
@@ -56,6 +56,13 @@ describe("nodes", () => {
       expect(lines.includes(line)).toBe(isTls);
   });
 
+  test.each(["a:0", "a;b", "a{b", 'a"b', "a'b", "a$b", "a*b", "(a)"])(
+    "%s is refused, which a balancer would read as something else",
+    (address) => {
+      expect(() => readNodes([`http://${address}`])).toThrow("is not a URL such as");
+    },
+  );
+
   test("of which there is one, are balanced all the same", () => {
     const one = readNodes(["http://a"]);
     expect(haproxyNodes(one, "x", []).backends.filter((line) => line.includes(" server "))).toHaveLength(2);
@@ -87,4 +94,11 @@ describe("print", () => {
       expect([exitCode, stdout + stderr]).toEqual([0, expect.not.stringMatching(/ALERT|WARNING/)]);
     },
   );
+
+  test.skipIf(whyNoFront() !== null).each(["haproxy", "nginx"] as const)("%s takes 300 nodes", async (name) => {
+    const nodes = Array.from({ length: 300 }, (_, n) => `http://127.1.${n >> 8}.${n & 255}:9`);
+    const { exitCode, stdout, stderr } = await run(command("binary", "print", name, ...asked(...nodes)));
+    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
+    await using _balancer = await startFront(name, stdout);
+  });
 });
