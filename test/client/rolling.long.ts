@@ -6,29 +6,15 @@
 import { describe, expect, test } from "bun:test";
 import { whyNoFront } from "../support/machines/fronts.ts";
 import { atLeast, until } from "../support/machines/until.ts";
-import { BALANCERS, Nodes, plainPair, startBalancer, type Two, untilMet } from "./shards.ts";
+import { BALANCERS, Nodes, newcomersDuring, plainPair, startBalancer, untilMet } from "./shards.ts";
 
 const PAIRS = 30;
-/** From one pair of newcomers to the next. */
-const NEXT_MS = 200;
 /** A relay sends its peers away for up to 5 s, and half a second more is the client's own chance. */
 const DELAY_MS = 6_000;
 /** Who is alone is sent away once more, by a node that drains or by USR2; or dials again after 5 s. */
 const TWICE_MS = 2 * DELAY_MS;
 
 const obstacle = whyNoFront();
-
-/** Pairs who come one after the other, for as long as something takes. */
-async function comingDuring(url: string, what: () => Promise<void>): Promise<Two[]> {
-  const all: Two[] = [];
-  const timer = setInterval(() => all.push(plainPair(url, PAIRS + all.length)), NEXT_MS);
-  try {
-    await what();
-  } finally {
-    clearInterval(timer);
-  }
-  return all;
-}
 
 describe.skipIf(obstacle !== null).each(BALANCERS)("behind %s", (name) => {
   test.each(["hands over to another", "stops and starts"] as const)(
@@ -40,17 +26,20 @@ describe.skipIf(obstacle !== null).each(BALANCERS)("behind %s", (name) => {
       using started = new DisposableStack();
       const pairs = Array.from({ length: PAIRS }, (_, n) => started.use(plainPair(url, n)));
       await untilMet(pairs);
-      const newcomers = await comingDuring(url, async () => {
-        for (const [i, port] of nodes.ports.entries()) {
-          const old = nodes.relay(port);
-          if (how === "hands over to another") await nodes.up(port);
-          expect(await old.stop()).toMatchObject({ exitCode: 0, stderr: "" });
-          if (how === "hands over to another") continue;
-          await nodes.up(port);
-          await until("newcomers to be led to it", async () => (await nodes.sessions())[i] ?? 0, atLeast(1));
-          nodes.gather();
-        }
-      });
+      const newcomers = await newcomersDuring(
+        (n) => plainPair(url, PAIRS + n),
+        async () => {
+          for (const [i, port] of nodes.ports.entries()) {
+            const old = nodes.relay(port);
+            if (how === "hands over to another") await nodes.up(port);
+            expect(await old.stop()).toMatchObject({ exitCode: 0, stderr: "" });
+            if (how === "hands over to another") continue;
+            await nodes.up(port);
+            await until("newcomers to be led to it", async () => (await nodes.sessions())[i] ?? 0, atLeast(1));
+            nodes.gather();
+          }
+        },
+      );
       for (const pair of newcomers) started.use(pair);
       const all = [...pairs, ...newcomers];
       await untilMet(all);

@@ -134,6 +134,21 @@ export function plainPair(url: string, n: number): Two {
   return new Two(`${url}/?s=${digits}`, undefined, { sealed: false });
 }
 
+/** From one pair of newcomers to the next. */
+const NEXT_MS = 200;
+
+/** Pairs who come one after the other, for as long as something takes. */
+export async function newcomersDuring(newPair: (n: number) => Two, what: () => Promise<void>): Promise<Two[]> {
+  const all: Two[] = [];
+  const timer = setInterval(() => all.push(newPair(all.length)), NEXT_MS);
+  try {
+    await what();
+  } finally {
+    clearInterval(timer);
+  }
+  return all;
+}
+
 export const met = (all: readonly Two[]) => all.filter(({ areMet }) => areMet).length;
 export const untilMet = (all: readonly Two[]) =>
   until(`${all.length} pairs to meet`, () => met(all), equals(all.length));

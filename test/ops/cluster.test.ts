@@ -9,17 +9,14 @@ import { isIn, parseAddress } from "../../src/core/addresses.ts";
 import { OPTIONS, readConfig } from "../../src/program/config.ts";
 import { environmentName } from "../../src/program/environment.ts";
 import { parseCidr } from "../../src/program/options.ts";
+import { HAPROXY, startBalancer } from "../support/cluster/balancer.ts";
 import { EngineProcess } from "../support/cluster/engine-process.ts";
 import { startNodes } from "../support/cluster/nodes.ts";
 import { newFolder } from "../support/machines/folder.ts";
-import { freePort } from "../support/machines/free-port.ts";
-import { pathOf } from "../support/machines/fronts.ts";
-import { until } from "../support/machines/until.ts";
 import { Client, expectUndisturbed, newPair } from "../support/peers/client.ts";
 import { ROOT } from "../support/relays/relay.ts";
 
 const read = (path: string) => readFileSync(resolve(ROOT, "deploy/cluster", path), "utf8");
-const HAPROXY = pathOf("haproxy");
 
 test.if(Boolean(process.env["CI"]))("CI has HAProxy to test with", () => {
   expect(HAPROXY).not.toBeNull();
@@ -104,39 +101,20 @@ describe("compose.yml", () => {
 test.skipIf(HAPROXY === null)(
   "behind the real HAProxy pairs meet at three relays, also after one is gone",
   async () => {
-    await using folder = await newFolder();
     await using cluster = await startNodes(3, "binary", ["--admin=127.0.0.1:0", "--trust-proxy=127.0.0.1"]);
-    const port = freePort();
-    let config = read("haproxy.cfg")
-      .replace(/maxconn \d+/, "maxconn 1000") // for which there are open files here
-      .replace(/bind :443 .*/, `bind 127.0.0.1:${port}`);
-    for (const [n, { port, stdout }] of cluster.nodes.entries()) {
+    const ports = cluster.nodes.map(({ port, stdout }) => {
       const operator = /listening for the operator on http:\S+?:(\d+)/.exec(stdout.text)?.[1];
-      config = config.replace(`10.0.0.${n + 1}:8000 port 9000`, `127.0.0.1:${port} port ${operator}`);
-    }
-    const haproxy = Bun.spawn([HAPROXY ?? "", "-db", "-f", await folder.write("haproxy.cfg", config)], {
-      stdio: ["ignore", "ignore", "inherit"],
+      return { port, admin: Number(operator) };
     });
-    try {
-      const url = `ws://127.0.0.1:${port}`;
-      await until("HAProxy to take a peer", () =>
-        Client.connect(url).then(
-          (client) => client.close() ?? true,
-          () => false,
-        ),
-      );
-      const pairs = await Promise.all(Array.from({ length: 12 }, () => newPair(url)));
-      for (const pair of pairs) await expectUndisturbed(pair);
-      const sessions = await Promise.all(cluster.nodes.map((node) => node.sessions()));
-      expect(sessions.filter((count) => count > 0).length).toBe(3);
-      for (const { alice, bob } of pairs) for (const peer of [alice, bob]) peer.close();
-      await cluster.nodes[0]?.stop("SIGKILL");
-      for (const pair of await Promise.all(Array.from({ length: 6 }, () => newPair(url))))
-        await expectUndisturbed(pair);
-    } finally {
-      haproxy.kill("SIGKILL");
-      await haproxy.exited;
-    }
+    await using balancer = await startBalancer(ports);
+    const { url } = balancer;
+    const pairs = await Promise.all(Array.from({ length: 12 }, () => newPair(url)));
+    for (const pair of pairs) await expectUndisturbed(pair);
+    const sessions = await Promise.all(cluster.nodes.map((node) => node.sessions()));
+    expect(sessions.filter((count) => count > 0).length).toBe(3);
+    for (const { alice, bob } of pairs) for (const peer of [alice, bob]) peer.close();
+    await cluster.nodes[0]?.stop("SIGKILL");
+    for (const pair of await Promise.all(Array.from({ length: 6 }, () => newPair(url)))) await expectUndisturbed(pair);
   },
 );
 
