@@ -24,7 +24,7 @@ import {
   typedOptions,
 } from "./program/config.ts";
 import { type Draining, newDraining } from "./program/draining.ts";
-import { describeFailure, EXIT, exitOfListen, whyNot, whyNotListen } from "./program/failure.ts";
+import { describeFailure, EXIT, exitOfListen, whyNotListen } from "./program/failure.ts";
 import { isExposed, localHosts } from "./program/hosts.ts";
 import { readLibrary } from "./program/library.ts";
 import { Log, logFormat, NAME } from "./program/log.ts";
@@ -44,8 +44,6 @@ import { newScript } from "./web/script.ts";
 
 /** A word that nobody types: the relay starts itself by it, to speak to an engine of --cluster. */
 const HELPER = "cluster-helper";
-/** A secret by which strangers could find out codes has to be beyond guessing. */
-const LEAST_SECRET = 32;
 const ORPHANED = "the npx, npm or bun that it was started with has ended, and so does the relay";
 
 async function main(words: readonly string[]): Promise<void> {
@@ -77,7 +75,7 @@ async function serve(args: readonly string[]): Promise<void> {
   const certificates = tls && new (await import("./program/tls.ts")).CertificateWatch(tls, (line) => warn(line));
   const turn = await openTurn(config);
   const cluster =
-    config.cluster.length === 0 ? null : await startCluster(log, config, () => draining.begin(EXIT.failed));
+    config.cluster.length === 0 ? null : await startCluster(log, config, nameOf, () => draining.begin(EXIT.failed));
   const pages = await readPages(config, log);
   const sandbox = config.sandbox === "off" ? null : await import("./lockdown/sandbox.ts");
   const adminRoom = config.admin && (await import("./program/admin.ts"));
@@ -230,11 +228,11 @@ async function openTurn(config: Config): Promise<Turn | null> {
 }
 
 /** What the relay needs of a cluster before it is locked: its secrets are read, and its helpers run. */
-async function startCluster(log: Log, config: Config, ended: () => void): Promise<Cluster> {
+async function startCluster(log: Log, config: Config, nameOf: NameOf, ended: () => void): Promise<Cluster> {
   const { Cluster } = await import("./cluster/cluster.ts");
   const isBinary = Bun.main.startsWith("/$bunfs/");
   const program = isBinary ? [process.execPath] : [process.execPath, ...process.execArgv, Bun.main];
-  const cluster = await Cluster.start(await readCluster(config), {
+  const cluster = await Cluster.start(await readCluster(config, nameOf), {
     startHelper: () =>
       Bun.spawn({ cmd: [...program, HELPER], env: {}, stdin: "pipe", stdout: "pipe", stderr: "inherit" }),
     warn: (line) => log.warn(line),
@@ -248,23 +246,8 @@ async function startCluster(log: Log, config: Config, ended: () => void): Promis
   process.exit(EXIT.failed);
 }
 
-async function readCluster(config: Config): Promise<ClusterConfig> {
-  return {
-    engines: config.cluster,
-    secrets: config.clusterSecretFile?.readLines(LEAST_SECRET) ?? [],
-    password: config.clusterPasswordFile?.read() ?? null,
-    ca: config.clusterCa === null ? null : await readFile("--cluster-ca", config.clusterCa),
-    mayPersist: config.clusterMayPersist,
-    isLocked: config.sandbox !== "off",
-  };
-}
-
-async function readFile(option: string, path: string): Promise<string> {
-  try {
-    return await Bun.file(path).text();
-  } catch (failure) {
-    throw new ConfigError(`${option} ${JSON.stringify(path)} can't be read: ${whyNot(failure)}`);
-  }
+async function readCluster(config: Config, nameOf: NameOf): Promise<ClusterConfig> {
+  return (await import("./program/cluster-files.ts")).readCluster(config, nameOf);
 }
 
 async function runHelper(): Promise<void> {
@@ -336,9 +319,10 @@ async function runCheck(words: readonly string[]): Promise<void> {
 /** Reads all that a start reads. What is wrong with it is thrown, as there. */
 async function checkConfig(args: readonly string[]): Promise<void> {
   const config = readConfig(args, process.env, openFileLimit() ?? undefined);
-  const tls = await readTls(config, optionNames(args, process.env));
+  const nameOf = optionNames(args, process.env);
+  const tls = await readTls(config, nameOf);
   await openTurn(config);
-  await readCluster(config);
+  if (config.cluster.length > 0) await readCluster(config, nameOf);
   const doubt = tls && (await import("./program/tls.ts")).doubtAbout(tls, Date.now());
   for (const line of [...doubtsAbout(process.env), ...(doubt ? [doubt] : [])]) newLog("text").warn(line);
   print(`ok    a start would take these options${tls ? " and this certificate" : ""}\n`);

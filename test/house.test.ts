@@ -57,6 +57,7 @@ const TRIED_ELSEWHERE: Record<string, string> = {
   "lockdown/libc": "lockdown/sandbox",
   "lockdown/refused": "lockdown/filter",
   "lockdown/syscalls": "lockdown/filter",
+  "program/cluster-files": "cluster/nodes",
   "program/cluster-options": "cluster/nodes",
   "program/build": "program/cli",
   "program/caller": "program/check",

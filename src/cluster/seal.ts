@@ -16,6 +16,7 @@ import type { Kind, Packet, Roll } from "./links.ts";
 const CIPHER = "aes-256-gcm";
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
+const MOST_SEQ = 2 ** 48 - 1;
 /** 128 bits: nobody finds two codes of one name. */
 const NAME_BYTES = 16;
 const LABEL = "whisper-signaling cluster 1";
@@ -88,6 +89,7 @@ export function sealPacket(key: Bytes, { link, seq, atMs, kind, text }: Packet):
 
 /** @returns null where it was not sealed by this key as this packet of this link */
 export function openPacket(key: Bytes, link: string, seq: number, text: string): Packet | null {
+  if (!Number.isInteger(seq) || seq < 1 || seq > MOST_SEQ) return null; // whoever reaches the engine can say anything
   const opened = open(key, nonceOf(seq), link, Buffer.from(text, "base64"));
   if (opened === null) return null;
   const [atMs, kind, said] = JSON.parse(opened) as [number, Kind, string];

@@ -98,6 +98,29 @@ test("the engine sees no code, no token and nothing of a message", async () => {
   for (const client of [alice, bob]) client.close();
 });
 
+test("who reaches the engine can say anything to a relay: it goes on, and so does a pair over two", async () => {
+  const { engine } = cluster;
+  const monitor = Bun.spawn(["redis-cli", "-s", engine.path, "MONITOR"], { stdout: "pipe" });
+  let seen = "";
+  const reading = (async () => {
+    for await (const piece of monitor.stdout.pipeThrough(new TextDecoderStream())) seen += piece;
+  })();
+  await until("the monitor to be on", () => seen.includes("OK"));
+  const pair = await newPairAt(one, other);
+  const letters = () => [...seen.matchAll(/"PUBLISH" "([^"]+)" "([po]) (\S+) (\d+) ([^"]+)"/g)];
+  await until("letters both ways", () => new Set(letters().map(([, channel]) => channel)).size > 1);
+  monitor.kill();
+  await reading;
+  for (const [, channel = "", kind = "", link = "", seq = "", rest = ""] of letters())
+    for (const number of [seq, "0", "-1", "1.5", "1e300", "281474976710656", "x", ""])
+      for (const sealed of [rest, "", "A", "=".repeat(100_000)])
+        await engine.ask("PUBLISH", channel, `${kind} ${link} ${number} ${sealed}`);
+  await expectUndisturbed(pair);
+  expect([one.process.exitCode, other.process.exitCode]).toEqual([null, null]);
+  for (const client of [pair.alice, pair.bob]) client.close();
+  await engine.untilForgotten();
+});
+
 describe("the helper", () => {
   test("outlives each signal that comes to all of a unit, as the relay does", async () => {
     const { alice, bob } = await newPairAt(one, one);
@@ -204,6 +227,25 @@ describe("the start", () => {
       const { exitCode, stderr } = await run(command("binary", ...args));
       expect([exitCode, stderr]).toEqual([2, expect.stringContaining(why)]);
     }
+  });
+
+  test("is refused for files and engines that don't go together, by `check --config` too", async () => {
+    await using folder = await newFolder();
+    const secret = await folder.write("secret", SECRET);
+    const three = await folder.write("three", `${SECRET}1\n${SECRET}2\n${SECRET}3\n`);
+    const engine = "--cluster=redis://127.0.0.1:1";
+    const own = `--cluster-secret-file=${secret}`;
+    for (const [args, why] of [
+      [[engine, `--cluster-secret-file=${three}`], "--cluster-secret-file names 3 secrets; at most 2"],
+      [[engine, engine, own], "--cluster names an engine twice"],
+      [["--cluster=redis://relay@127.0.0.1:1", own], "--cluster names a user, and --cluster-password-file no password"],
+      [[engine, own, `--cluster-ca=${secret}`], `--cluster-ca ${JSON.stringify(secret)} is not a PEM certificate`],
+      [[engine, own, "--cluster-ca=/nowhere"], `--cluster-ca "/nowhere" can't be read: there is no such file`],
+    ] as const)
+      for (const command_ of [[], ["check", "--config"]]) {
+        const { exitCode, stderr } = await run(command("binary", ...command_, ...args));
+        expect([exitCode, stderr]).toEqual([2, `whisper-signaling: ${why}\n`]);
+      }
   });
 
   test("a node that spreads sessions over other engines takes nobody, and says that it does not fit", async () => {

@@ -31,6 +31,10 @@ describe("a packet", () => {
     expect(Buffer.from(sealed, "base64").toString("latin1")).not.toContain("offer");
   });
 
+  test.each([0, -1, 1.5, 2 ** 48, 1e300, NaN, Infinity])("with the number %d is nothing, and no error", (seq) => {
+    expect(openPacket(up, "link", seq, sealPacket(up, packet))).toBeNull();
+  });
+
   test("that is sent again is the same to the bit", () => {
     expect(sealPacket(up, packet)).toBe(sealPacket(up, packet));
   });

@@ -20,6 +20,7 @@ test.each([
   ...["", "redis://", "10.0.0.9:6379", "http://10.0.0.9", "redis://user:word@10.0.0.9", "redis://:word@10.0.0.9"],
   ...["redis://10.0.0.9/db", "redis://10.0.0.9?db=1", "redis://10.0.0.9#1", "unix://", "unix:///", "unix://host/path"],
   ...["unix:///path?db=-1", "unix:///path?db=x", "redis://10.0.0.9:70000"],
+  ...["redis://10.0.0.9:0", "redis://us%zz@10.0.0.9", "unix:///a%ff", "unix:///path?user=relay&database=1"],
 ])("%j is not", (text) => {
   expect(readEngine(text)).toBeNull();
 });
