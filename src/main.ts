@@ -85,6 +85,7 @@ async function serve(args: readonly string[]): Promise<void> {
   const refusals = new Refusals(
     () => performance.now(),
     (line, fact) => log.say("limit", line, {}, { ...fact }),
+    cluster !== null,
   );
   const metrics = new Metrics(refusals, {
     warn: (warning) => log.warn(WARNINGS[warning]),

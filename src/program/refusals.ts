@@ -45,15 +45,18 @@ export interface Fact {
 export class Refusals implements Pick<Events, "upgraded" | "refused"> {
   readonly #now: () => number;
   readonly #say: (line: string, fact: Fact) => void;
+  readonly #isClustered: boolean;
   readonly #spells = new Map<string, Spell>();
 
   /**
    * @param now a monotonic clock in ms
    * @param say takes a line, and the same for machines
+   * @param isClustered whether there is an engine for lack of which joins are refused, too
    */
-  constructor(now: () => number, say: (line: string, fact: Fact) => void) {
+  constructor(now: () => number, say: (line: string, fact: Fact) => void, isClustered = false) {
     this.#now = now;
     this.#say = say;
+    this.#isClustered = isClustered;
   }
 
   upgraded(result: Refusal | "taken" | "malformed"): void {
@@ -61,7 +64,8 @@ export class Refusals implements Pick<Events, "upgraded" | "refused"> {
   }
 
   refused(name: ErrorName): void {
-    this.#refuse(ERRORS[name], `errors ${name}`);
+    const isEngine = this.#isClustered && name === "at-capacity";
+    this.#refuse(isEngine ? "--max-waiting, or an engine of --cluster" : ERRORS[name], `errors ${name}`);
   }
 
   /** Says what is due. To be called about once a second. */

@@ -76,6 +76,16 @@ describe("a limit that refuses is told of", () => {
     expect(lines.map((line) => /begins|no more/.exec(line)?.[0])).toEqual(["begins", "no more", "begins"]);
   });
 
+  test("by both that may be why, where there is a cluster", () => {
+    const lines: string[] = [];
+    new Refusals(
+      () => 0,
+      (line) => lines.push(line),
+      true,
+    ).refused("at-capacity");
+    expect(lines.join()).toContain("limit (--max-waiting, or an engine of --cluster) begins to refuse");
+  });
+
   test("apart from other limits", () => {
     const { refusals, lines } = watched();
     refusals.upgraded("at-capacity");
