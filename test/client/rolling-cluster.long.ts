@@ -8,6 +8,7 @@ import { HAPROXY, startBalancer } from "../support/cluster/balancer.ts";
 import { EngineProcess } from "../support/cluster/engine-process.ts";
 import { newFolder } from "../support/machines/folder.ts";
 import { freePort } from "../support/machines/free-port.ts";
+import { parseMetrics } from "../support/machines/metrics.ts";
 import { until } from "../support/machines/until.ts";
 import { type RunningRelay, spawnRelay } from "../support/relays/relay.ts";
 import { Nodes, newcomersDuring, Two, untilMet } from "./shards.ts";
@@ -62,11 +63,15 @@ test.skipIf(HAPROXY === null)(
 );
 
 test("each relay of a client's list stops and starts, one after the other: nobody is lost", async () => {
-  await using nodes = await Nodes.start();
+  await using nodes = await Nodes.start("--admin=127.0.0.1:0");
   const urls = nodes.ports.map((port) => `ws://127.0.0.1:${port}`);
   using started = new DisposableStack();
   const pairs = Array.from({ length: PAIRS }, () => started.use(new Two(urls, urls.toReversed(), PLAIN)));
-  const onTwo = async () => (await nodes.sessions()).reduce((sum, sessions) => sum + sessions) === 2 * PAIRS;
+  const onTwo = async () => {
+    const texts = nodes.ports.map(async (port) => (await nodes.relay(port).admin("/metrics")).text());
+    const paired = (await Promise.all(texts)).map((text) => parseMetrics(text).get('whisper_sessions{state="paired"}'));
+    return paired.reduce((sum = 0, sessions = 0) => sum + sessions) === 2 * PAIRS;
+  };
   await until("everybody to sit on two", onTwo);
   let unheard = 0;
   const timer = setInterval(() => {
