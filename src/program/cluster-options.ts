@@ -33,3 +33,6 @@ export const CLUSTER_OPTIONS = {
     what: "take an engine that saves to disk, throws keys away, or does not tell",
   },
 } as const satisfies OptionTable;
+
+/** Those that do nothing where there is no engine. */
+export const CLUSTER_ONLY = ["clusterPasswordFile", "clusterCa", "clusterMayPersist"] as const;

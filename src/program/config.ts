@@ -4,7 +4,7 @@
  */
 
 import { GRACE_MS } from "../core/liveness.ts";
-import { CLUSTER_OPTIONS } from "./cluster-options.ts";
+import { CLUSTER_ONLY, CLUSTER_OPTIONS } from "./cluster-options.ts";
 import type { Environment } from "./environment.ts";
 import {
   ConfigError,
@@ -306,16 +306,17 @@ const HIGH_WATER_SHARE = 0.9;
 export function readConfig(args: readonly string[], env: Environment, openFiles = Number.POSITIVE_INFINITY): Config {
   const config = readOptions(OPTIONS, args, env);
   const nameOf = namesOf(OPTIONS, args, env);
-  if ((config.tlsCert === null) !== (config.tlsKey === null))
-    throw new ConfigError(`${nameOf("--tls-cert")} and ${nameOf("--tls-key")} are given together or not at all`);
-  if (config.turnUrls.length > 0 !== (config.turnSecretFile !== null))
-    throw new ConfigError(
-      `${nameOf("--turn-url")} and ${nameOf("--turn-secret-file")} are given together or not at all`,
-    );
-  if (config.cluster.length > 0 !== (config.clusterSecretFile !== null))
-    throw new ConfigError(
-      `${nameOf("--cluster")} and ${nameOf("--cluster-secret-file")} are given together or not at all`,
-    );
+  const { tlsCert, tlsKey, turnUrls, turnSecretFile, cluster, clusterSecretFile } = config;
+  const pairs = [
+    ["--tls-cert", tlsCert !== null, "--tls-key", tlsKey !== null],
+    ["--turn-url", turnUrls.length > 0, "--turn-secret-file", turnSecretFile !== null],
+    ["--cluster", cluster.length > 0, "--cluster-secret-file", clusterSecretFile !== null],
+  ] as const;
+  for (const [one, isOne, other, isOther] of pairs)
+    if (isOne !== isOther)
+      throw new ConfigError(`${nameOf(one)} and ${nameOf(other)} are given together or not at all`);
+  const idle = CLUSTER_ONLY.find((option) => cluster.length === 0 && config[option]);
+  if (idle) throw new ConfigError(`${nameOf(OPTIONS[idle].flag)} is of use with --cluster only`);
   if (config.maxMemoryBytes > 0 && config.maxMemoryBytes < LEAST_MEMORY_BYTES)
     throw new ConfigError(
       `${nameOf("--max-memory")} "${config.maxMemoryBytes}B" is less than the ${LEAST_MEMORY_BYTES / 1_048_576}MiB that the relay itself needs; 0B leaves it to the relay`,

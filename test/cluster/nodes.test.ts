@@ -221,6 +221,9 @@ describe("the start", () => {
     for (const [args, why] of [
       [["--cluster=redis://127.0.0.1"], "--cluster and --cluster-secret-file are given together or not at all"],
       [["--cluster-secret-file=/nowhere"], "--cluster and --cluster-secret-file are given together or not at all"],
+      [["--cluster-ca=/nowhere"], "--cluster-ca is of use with --cluster only"],
+      [["--cluster-password-file=/nowhere"], "--cluster-password-file is of use with --cluster only"],
+      [["--cluster-allow-persistence"], "--cluster-allow-persistence is of use with --cluster only"],
       [["--cluster=redis://user:word@127.0.0.1"], "is not redis://HOST:PORT"],
       [["--cluster=http://127.0.0.1"], "is not redis://HOST:PORT"],
     ] as const) {
