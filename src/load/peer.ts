@@ -37,6 +37,11 @@ export interface Gauge {
 
 const STATUS_AT = 9; // in "HTTP/1.1 101 Switching Protocols"
 const HEAD_END = "\r\n\r\n";
+/** An answer to an upgrade has no more before its end. */
+const MOST_HEAD_BYTES = 16_384;
+/** The key of RFC 6455's own example, which every upgrade has here, and what a relay makes of it. */
+export const KEY = "dGhlIHNhbXBsZSBub25jZQ==";
+const ACCEPTED = /^sec-websocket-accept: *s3pPLMBiTxaQ9kYGzzhZRbK\+xOo= *\r$/im;
 /** No close frame came: RFC 6455's own number for that. */
 const NO_CLOSE_FRAME = 1006;
 /** A close frame may come without a code. */
@@ -161,7 +166,8 @@ export class Peer implements FrameSink {
     const head = this.#head ? Buffer.concat([this.#head, bytes]) : bytes;
     const end = head.indexOf(HEAD_END);
     if (end < 0) {
-      this.#head = Buffer.from(head);
+      if (head.length > MOST_HEAD_BYTES) this.#lose("broken", "an upgrade was answered without an end");
+      else this.#head = Buffer.from(head);
       return;
     }
     this.#head = null;
@@ -170,6 +176,10 @@ export class Peer implements FrameSink {
       const line = head.toString("latin1", 0, head.indexOf("\r"));
       const kind = /^\d{3}$/.test(status) ? `refused:${status}` : "broken";
       this.#lose(kind, `an upgrade was answered with ${JSON.stringify(line)}`);
+      return;
+    }
+    if (!ACCEPTED.test(head.toString("latin1", 0, end + 2))) {
+      this.#lose("broken", "an upgrade was answered without the right Sec-WebSocket-Accept");
       return;
     }
     this.#state = "open";
