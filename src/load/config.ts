@@ -233,6 +233,14 @@ export const FIND_OPTIONS = {
   },
 } as const satisfies OptionTable;
 
+/** More messages a second, of all pairs, are more than any tester sends. */
+const MOST_MESSAGES = 1_000_000;
+
+/** The largest --message-rate for so many pairs. */
+export function mostMessageRate(pairs: number): number {
+  return Math.floor(MOST_MESSAGES / (2 * pairs));
+}
+
 /** Options that say where results go and how they are judged, and nothing of the load. */
 export const ASIDE = ["json", "report", "hdr", "expect", "start-at", "pid"];
 
@@ -302,6 +310,10 @@ export function readAsked(args: readonly string[], cores = 1): Asked {
         throw new ConfigError(`--shard: target ${JSON.stringify(target)} has its own ?s=`);
   if (config.startAt !== "now" && !(ZONED_TIME.test(config.startAt) && Date.parse(config.startAt)))
     throw new ConfigError(`--start-at ${JSON.stringify(config.startAt)} is not a time such as 2026-01-02T03:04:05Z`);
+  if (scenario === "relay" && config.messageRate > mostMessageRate(config.pairs))
+    throw new ConfigError(
+      `--message-rate "${config.messageRate}" is more than ${mostMessageRate(config.pairs)}, so more than ${MOST_MESSAGES} messages a second of --pairs "${config.pairs}"`,
+    );
   const asked = { ...config, scenario, targets, worker: 0 };
   const plan = { ...asked, workers: config.workers || fittingWorkers(asked, cores) };
   refuseIdleWorkers(plan);

@@ -17,6 +17,8 @@ const SECOND_MS = 1_000;
 const BETWEEN_REPORTS_MS = 500;
 /** Begun so much too late, in microseconds, sessions were kept waiting by the generator itself. */
 const LATE_MICROS = 10_000;
+/** A shorter run, in s, says nothing of how busy a worker is. */
+const LEAST_SECONDS = 1;
 /** Workers are up within moments; so long is waited for them, in ms. */
 const START_MS = 30_000;
 /** A worker reports each second: after so long without a word it is not coming back. docs/LOAD.md says so. */
@@ -247,7 +249,10 @@ export class Coordinator {
         load: tally.load,
         lag: tally.lag,
         queue: tally.queue,
-        isBottleneck: tally.load > BUSY_LOAD || tally.lag > LATE_MICROS || tally.queue.p99 > LATE_MICROS,
+        isBottleneck:
+          (seconds >= LEAST_SECONDS && tally.load > BUSY_LOAD) ||
+          tally.lag > LATE_MICROS ||
+          tally.queue.p99 > LATE_MICROS,
       },
       cost: meter?.cost(this.#units()) ?? null,
       machine: thisMachine(),

@@ -134,7 +134,8 @@ const ERROR_KINDS: readonly (readonly [shape: RegExp, words: string])[] = [
   [/^closed:\d{4}$/, "closed:CODE"],
   [/^connect:([A-Z0-9_]+|closed)$/, "connect:closed, connect:ECONNREFUSED and the like"],
   [/^timeout:(begin|connect|ready|session)$/, "timeout:begin, :connect, :ready, :session"],
-  [/^broken$/, "broken"],
+  [/^(broken|stuffed)$/, "broken, stuffed"],
+  [/^other$/, "other, where there are too many kinds to tell apart"],
 ];
 
 /** All names, with what they are, as lines of help. */

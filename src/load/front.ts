@@ -41,6 +41,7 @@ const COLUMNS = 80;
 export async function front(wire: Wire): Promise<void> {
   const args = process.argv.slice(2);
   if (args[0] === WORKER && process.send) return work(wire);
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, interrupt);
   process.stdout.on("error", () => {}); // whoever read it has gone; --json and the exit code tell the rest
   try {
     if (args.includes("--help") || args.includes("-h") || args[0] === "help")
@@ -59,12 +60,18 @@ async function obey(args: readonly string[]): Promise<number> {
   const [word, ...rest] = args;
   switch (word) {
     case "find": {
-      const { text, json, found, exitCode } = await find(rest, { cores: cpus().length, run, say: print });
+      const { text, json, found, exitCode } = await find(rest, {
+        cores: cpus().length,
+        run,
+        say: print,
+        refuseUnwritable,
+      });
       print(text);
       return (await writeOut("--json", json, () => `${JSON.stringify(found)}\n`)) ? exitCode : EXIT.broken;
     }
     case "merge": {
       const { outputs, result } = await merge(rest);
+      refuseUnwritable(filesOf(outputs));
       return await writeAll(result, { ...outputs, library: outputs.report === null ? null : await plottingLibrary() });
     }
     case "compare":
@@ -85,7 +92,7 @@ async function obey(args: readonly string[]): Promise<number> {
   const asked = readAsked(args, cpus().length);
   const { json, report, hdr, expect } = asked.plan;
   const expected = expect.map(readExpectation);
-  refuseUnwritable({ "--json": json, "--report": report, "--hdr": hdr && hdrFile(hdr, "connect") });
+  refuseUnwritable(filesOf({ json, report, hdr }));
   const library = report === null ? null : await plottingLibrary();
   return await writeAll(await run(asked, expected), { json, report, hdr, library });
 }
@@ -113,9 +120,10 @@ async function run(asked: Asked, expected: readonly Expectation[]): Promise<Resu
     meter: await meterFor(asked.plan),
     show: (progress) => display.show(progress),
   });
-  const forget = interruptOnSignal(coordinator, display);
+  running = { coordinator, display };
+  if (isInterrupted) coordinator.interrupt();
   const { measured, isBroken } = await coordinator.run().finally(() => display.end());
-  forget();
+  running = null;
   const judged = { ...measured, expectations: expected.map((expectation) => judge(expectation, measured)) };
   return { ...judged, exitCode: exitCodeOf(judged, isBroken) };
 }
@@ -125,12 +133,21 @@ interface Outputs {
   readonly json: string | null;
   readonly report: string | null;
   readonly hdr: string | null;
-  /** There where a report is. */
-  readonly library: Library | null;
 }
 
-/** Prints and writes a result. @returns the exit code: another one where a file could not be written */
-async function writeAll(result: Result, { json, report, hdr, library }: Outputs): Promise<number> {
+/** The files, by their options. */
+function filesOf({ json, report, hdr }: Outputs): Record<string, string | null> {
+  return { "--json": json, "--report": report, "--hdr": hdr && hdrFile(hdr, "connect") };
+}
+
+/**
+ * Prints and writes a result. @returns the exit code: another one where a file could not be written
+ * @param library there where a report is
+ */
+async function writeAll(
+  result: Result,
+  { json, report, hdr, library }: Outputs & { readonly library: Library | null },
+): Promise<number> {
   print(summaryOf(result));
   const written = [
     await writeOut("--json", json, () => `${JSON.stringify(result)}\n`),
@@ -157,8 +174,14 @@ function hdrFile(prefix: string, time: string): string {
 
 /** @throws ConfigError where a file can't be written, so that no long run ends in vain */
 function refuseUnwritable(files: Readonly<Record<string, string | null>>): void {
-  for (const [flag, file] of Object.entries(files))
-    if (file !== null && !isWritable(file)) throw new ConfigError(`${flag} ${JSON.stringify(file)} can't be written`);
+  const taken = new Map<string, string>();
+  for (const [flag, file] of Object.entries(files)) {
+    if (file === null) continue;
+    const other = taken.get(file);
+    if (other !== undefined) throw new ConfigError(`${flag} ${JSON.stringify(file)} is the file of ${other} too`);
+    if (!isWritable(file)) throw new ConfigError(`${flag} ${JSON.stringify(file)} can't be written`);
+    taken.set(file, flag);
+  }
 }
 
 function isWritable(file: string): boolean {
@@ -186,22 +209,18 @@ function complain(message: string): void {
   process.stderr.write(`${NAME}: ${message}\n`);
 }
 
-/** @returns what leaves signals alone again */
-function interruptOnSignal(coordinator: Coordinator, display: Display): () => void {
-  let isInterrupted = false;
-  function stop(): void {
-    if (isInterrupted) {
-      display.end();
-      process.exit(EXIT.interrupted);
-    }
-    isInterrupted = true;
-    coordinator.interrupt();
+/** The run that goes on, and whether it, and what would follow it, is to end. */
+let running: { readonly coordinator: Coordinator; readonly display: Display } | null = null;
+let isInterrupted = false;
+
+/** By Ctrl-C or SIGTERM: ends what goes on with what was measured; a second time, or where nothing is, at once. */
+function interrupt(): void {
+  if (isInterrupted) {
+    running?.display.end();
+    process.exit(EXIT.interrupted);
   }
-  const signals = ["SIGINT", "SIGTERM"] as const;
-  for (const signal of signals) process.on(signal, stop);
-  return () => {
-    for (const signal of signals) process.off(signal, stop);
-  };
+  isInterrupted = true;
+  running?.coordinator.interrupt();
 }
 
 /** This program again, from source or as the binary, whose own files lie in a file system of Bun's. */

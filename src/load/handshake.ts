@@ -127,7 +127,7 @@ export class Handshake implements Scenario {
     });
     if (this.#pacer) this.#beginDue(this.#pacer, nowMs);
     else this.#refill(nowMs);
-    const hasBegunAll = this.#pacer?.isOver ?? (this.#begun >= this.#most || nowMs >= this.#endMs);
+    const hasBegunAll = this.#begun >= this.#most || (this.#pacer?.isOver ?? nowMs >= this.#endMs);
     return this.#live.size === 0 && hasBegunAll;
   }
 
@@ -175,17 +175,28 @@ export class Handshake implements Scenario {
 
   #beginDue(pacer: Pacer, nowMs: number): void {
     const { recorder } = this.stage;
+    if (this.#begun >= this.#most) return;
     recorder.counts.offered += pacer.tick(nowMs, recorder.lag);
-    while (this.#live.size < this.#mostLive) {
-      const intendedMs = pacer.next();
-      if (intendedMs === null) return;
-      this.begin(intendedMs);
+    if (this.#isInVain(nowMs)) {
+      recorder.counts.offered += this.#most - pacer.due;
+      this.#giveUp(this.#most - this.#begun);
+      return;
+    }
+    const tooLateMs = nowMs - this.stage.plan.timeoutMs;
+    for (let intendedMs = pacer.first; intendedMs !== null; intendedMs = pacer.first) {
+      const isTooLate = intendedMs <= tooLateMs;
+      if (!isTooLate && this.#live.size >= this.#mostLive) return;
+      pacer.next();
+      this.#begun++;
+      if (isTooLate) this.#failUnbegun(1, "no place fell free for a session before its time-out");
+      else this.begin(intendedMs);
     }
   }
 
   #refill(nowMs: number): void {
     while (this.#live.size + this.#resting < this.#mostLive && this.#begun < this.#most && nowMs < this.#endMs) {
-      if (Number.isFinite(this.#most) && nowMs >= this.#progressMs + this.#patienceMs) {
+      if (this.#isInVain(nowMs)) {
+        this.stage.recorder.counts.offered += this.#most - this.#begun;
         this.#giveUp(this.#most - this.#begun);
         return;
       }
@@ -200,15 +211,22 @@ export class Handshake implements Scenario {
     return this.stage.plan.timeoutMs + this.stage.plan.durationMs;
   }
 
+  /** Whether a number of sessions was asked for, and none has ended well for too long. */
+  #isInVain(nowMs: number): boolean {
+    return Number.isFinite(this.#most) && nowMs >= this.#progressMs + this.#patienceMs;
+  }
+
   #giveUp(sessions: number): void {
-    const { recorder } = this.stage;
-    recorder.counts.offered += sessions;
-    recorder.counts.failed += sessions;
     this.#begun += sessions;
     const sentence = `for ${this.#patienceMs / 1_000} s no session ended well, so the others were not begun`;
-    for (let i = 0; i < sessions; i++) {
-      recorder.error("timeout:begin", sentence);
-      recorder.timeFailed("session", this.stage.plan.timeoutMs);
-    }
+    this.#failUnbegun(sessions, sentence);
+  }
+
+  /** So many that were offered were never begun. */
+  #failUnbegun(sessions: number, sentence: string): void {
+    const { recorder, plan } = this.stage;
+    recorder.counts.failed += sessions;
+    recorder.error("timeout:begin", sentence, sessions);
+    recorder.timeFailed("session", plan.timeoutMs, sessions);
   }
 }

@@ -46,14 +46,13 @@ export class Hold implements Scenario {
   readonly #pacer: Pacer | null;
   #begun = 0;
   #settledMs: number | null = null;
-  /** When a pair last became ready, or the first one was begun. */
-  #progressMs: number;
+  /** Since when pairs wait and none became ready; null where none waits. */
+  #vainSinceMs: number | null = null;
 
   constructor(stage: Stage, startMs: number) {
     const { rate, rampMs, pairs } = stage.plan;
     this.stage = stage;
     this.startMs = startMs;
-    this.#progressMs = startMs;
     this.#pacer = rate
       ? new Pacer({ perSecond: rate, rampMs, startMs, endMs: Number.POSITIVE_INFINITY, most: pairs })
       : null;
@@ -101,9 +100,9 @@ export class Hold implements Scenario {
   }
 
   onReady(pair: HeldPair): void {
-    this.#progressMs = performance.now();
     this.waiting.delete(pair);
     this.standing.add(pair);
+    this.#vainSinceMs = this.waiting.size > 0 ? performance.now() : null;
   }
 
   onFailed(pair: HeldPair): void {
@@ -116,12 +115,12 @@ export class Hold implements Scenario {
 
   #gather(nowMs: number): void {
     const { recorder, plan } = this.stage;
+    if (this.#vainSinceMs !== null && nowMs >= this.#vainSinceMs + plan.timeoutMs) {
+      this.#giveUp(plan.pairs - this.#begun);
+      return;
+    }
     if (!this.#pacer) {
       while (this.#begun < plan.pairs && this.waiting.size < plan.concurrency) {
-        if (nowMs >= this.#progressMs + plan.timeoutMs) {
-          this.#giveUp(plan.pairs - this.#begun);
-          return;
-        }
         recorder.counts.offered++;
         this.#begin(nowMs);
       }
@@ -139,10 +138,8 @@ export class Hold implements Scenario {
     recorder.counts.failed += pairs;
     this.#begun += pairs;
     const sentence = `for ${plan.timeoutMs / 1_000} s no pair became ready, so the others were not begun`;
-    for (let i = 0; i < pairs; i++) {
-      recorder.error("timeout:begin", sentence);
-      recorder.timeFailed("ready", plan.timeoutMs);
-    }
+    if (pairs > 0) recorder.error("timeout:begin", sentence, pairs);
+    recorder.timeFailed("ready", plan.timeoutMs, pairs);
   }
 
   #begin(intendedMs: number): void {
@@ -150,6 +147,7 @@ export class Hold implements Scenario {
     this.#begun++;
     this.stage.recorder.counts.started++;
     this.waiting.add(pair);
+    this.#vainSinceMs ??= performance.now();
     pair.start();
   }
 

@@ -42,6 +42,8 @@ const MOST_HEAD_BYTES = 16_384;
 /** The key of RFC 6455's own example, which every upgrade has here, and what a relay makes of it. */
 export const KEY = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPTED = /^sec-websocket-accept: *s3pPLMBiTxaQ9kYGzzhZRbK\+xOo= *\r$/im;
+/** Where more than this waits to be sent, it is of a relay that no longer reads. */
+const MOST_UNSENT_BYTES = 4_194_304;
 /** No close frame came: RFC 6455's own number for that. */
 const NO_CLOSE_FRAME = 1006;
 /** A close frame may come without a code. */
@@ -60,8 +62,9 @@ export class Peer implements FrameSink {
   /** What of the head of the answer has come, until it is whole. */
   #head: Buffer | null = null;
   #state: "connecting" | "open" | "over" = "connecting";
-  /** What the kernel has not taken yet. */
-  #unsent: Buffer | null = null;
+  /** What the kernel has not taken yet, in the order in which it was sent. */
+  #unsent: Uint8Array[] = [];
+  #unsentBytes = 0;
   /** Whether it answers pings. */
   isAlive = true;
 
@@ -85,15 +88,21 @@ export class Peer implements FrameSink {
 
   /** Whether the kernel has not taken all that was sent. */
   get isStuffed(): boolean {
-    return this.#unsent !== null;
+    return this.#unsentBytes > 0;
   }
 
   /** Sends whole frames; `bytes` may be used again after the call. */
   send(bytes: Uint8Array): void {
     const socket = this.#socket;
     if (socket === null || this.#state === "over") return;
-    const sent = this.#unsent ? 0 : Math.max(0, socket.write(bytes));
-    if (sent < bytes.length) this.#unsent = Buffer.concat([this.#unsent ?? Buffer.alloc(0), bytes.subarray(sent)]);
+    if (this.#unsentBytes > MOST_UNSENT_BYTES) {
+      this.#lose("stuffed", `the relay let more than ${MOST_UNSENT_BYTES} bytes of a peer pile up unread`);
+      return;
+    }
+    const sent = this.isStuffed ? 0 : Math.max(0, socket.write(bytes));
+    if (sent >= bytes.length) return;
+    this.#unsent.push(Uint8Array.from(bytes.subarray(sent)));
+    this.#unsentBytes += bytes.length - sent;
   }
 
   /** Says goodbye with 1000 and hangs up. */
@@ -149,9 +158,10 @@ export class Peer implements FrameSink {
   }
 
   onDrain(): void {
-    const unsent = this.#unsent;
-    this.#unsent = null;
-    if (unsent) this.send(unsent);
+    const unsent = Buffer.concat(this.#unsent);
+    this.#unsent = [];
+    this.#unsentBytes = 0;
+    this.send(unsent);
   }
 
   onEnd(failure: Error | null): void {

@@ -74,9 +74,7 @@ export class Storm extends Hold {
 
   override onReady(pair: HeldPair): void {
     super.onReady(pair);
-    const nowMs = performance.now();
-    if (pair instanceof ReturningPair) this.stage.recorder.returned(this.#storms - 1, nowMs - this.#cutMs);
-    else this.stage.recorder.done(nowMs - this.startMs);
+    if (pair instanceof ReturningPair) this.stage.recorder.returned(this.#storms - 1, performance.now() - this.#cutMs);
   }
 
   override onFailed(pair: HeldPair): void {
@@ -85,11 +83,11 @@ export class Storm extends Hold {
       super.onFailed(pair);
       return;
     }
-    if (!this.waiting.delete(pair)) {
-      this.standing.delete(pair); // it had come back
-      recorder.counts.dropped++;
+    if (!this.waiting.has(pair)) {
+      super.onFailed(pair); // it had come back
       return;
     }
+    this.waiting.delete(pair);
     const atMs = performance.now() + Math.random() * Math.min(MOST_BACK_OFF_MS, BACK_OFF_MS * 2 ** pair.tries);
     const { code, route, intendedMs, tries } = pair;
     if (atMs <= intendedMs + plan.timeoutMs) {
@@ -97,6 +95,7 @@ export class Storm extends Hold {
       this.#isSorted = false;
       return;
     }
+    recorder.counts.failed++;
     recorder.counts.stranded++;
     for (let peers = 0; peers < 2; peers++) recorder.timeFailed("return", plan.timeoutMs);
   }
@@ -119,12 +118,6 @@ export class Storm extends Hold {
     this.#calmSinceMs ??= nowMs;
     if (nowMs >= this.#calmSinceMs + CALM_MS) this.#isAsking = true;
     return false;
-  }
-
-  /** Those that came back have been counted already. */
-  protected override finish(): void {
-    for (const pair of this.standing) pair.close();
-    this.standing.clear();
   }
 
   /** Cuts all off, when every worker is ready for it. */
