@@ -4,12 +4,11 @@
  */
 import { type HeldPair, Hold } from "./hold.ts";
 import { Pacer } from "./pacer.ts";
-import { PROMPT_MS } from "./scenario.ts";
+import { PROMPT_MS, STROKE_MS } from "./scenario.ts";
 
 /** How often what is lost is looked for, in ms. */
 const SWEEP_MS = 100;
-/** So long it sends at a stroke, in ms, and so many between two looks at the clock; then it reads. */
-const STROKE_MS = 50;
+/** So many are sent between two looks at the clock. */
 const BETWEEN_LOOKS = 64;
 /** So long after the last message nothing more should come, in ms; what does is counted. */
 const LINGER_MS = 200;

@@ -5,7 +5,7 @@ import { Agenda } from "./agenda.ts";
 import { Pacer } from "./pacer.ts";
 import { Pair } from "./pair.ts";
 import type { Peer } from "./peer.ts";
-import { expire, LEISURELY_MS, PROMPT_MS, type Scenario } from "./scenario.ts";
+import { expire, LEISURELY_MS, PROMPT_MS, type Scenario, STROKE_MS } from "./scenario.ts";
 import type { Stage } from "./stage.ts";
 import type { Kind } from "./wire.ts";
 
@@ -188,8 +188,11 @@ export class Handshake implements Scenario {
       if (!isTooLate && this.#live.size >= this.#mostLive) return;
       pacer.next();
       this.#begun++;
-      if (isTooLate) this.#failUnbegun(1, "no place fell free for a session before its time-out");
-      else this.begin(intendedMs);
+      if (isTooLate) this.#failUnbegun(1, "a session could not be begun before its time-out");
+      else {
+        this.begin(intendedMs);
+        if (performance.now() >= nowMs + STROKE_MS) return;
+      }
     }
   }
 

@@ -3,7 +3,7 @@
  */
 import { Pacer } from "./pacer.ts";
 import { Pair } from "./pair.ts";
-import { expire, LEISURELY_MS, PROMPT_MS, type Scenario } from "./scenario.ts";
+import { expire, LEISURELY_MS, PROMPT_MS, type Scenario, STROKE_MS } from "./scenario.ts";
 import type { Route, Stage } from "./stage.ts";
 
 /** A pair that stays. */
@@ -127,14 +127,13 @@ export class Hold implements Scenario {
       return;
     }
     recorder.counts.offered += this.#pacer.tick(nowMs, recorder.lag);
-    for (let intendedMs = this.#pacer.next(); intendedMs !== null; intendedMs = this.#pacer.next())
-      this.#begin(intendedMs);
+    while (this.#pacer.isOwed && performance.now() < nowMs + STROKE_MS) this.#begin(this.#pacer.next() ?? nowMs);
   }
 
   /** For a whole time-out no pair has become ready: the others would only wait in turn for the same. */
   #giveUp(pairs: number): void {
     const { recorder, plan } = this.stage;
-    recorder.counts.offered += pairs;
+    recorder.counts.offered += plan.pairs - (this.#pacer?.due ?? this.#begun);
     recorder.counts.failed += pairs;
     this.#begun += pairs;
     const sentence = `for ${plan.timeoutMs / 1_000} s no pair became ready, so the others were not begun`;

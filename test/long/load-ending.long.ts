@@ -126,7 +126,7 @@ describe("a relay that is no good ends no run too late", () => {
     const startMs = performance.now();
     const options = ["--rate", "100000", "--duration", "1s", "--timeout", "500ms", "--workers", "1"];
     const { exitCode, result } = await load("source", "handshake", `ws://127.0.0.1:${silent.port}`, ...options);
-    expect(performance.now() - startMs).toBeLessThan(2 * MOST_MS);
+    expect(performance.now() - startMs).toBeLessThan(MOST_MS);
     expect(exitCode).toBe(EXIT.nothing);
     expect(result.counts).toMatchObject({ offered: 100_000, failed: 100_000 });
     expect(result.percentiles.session).toMatchObject({ count: 100_000, failed: 100_000 });
@@ -137,7 +137,7 @@ describe("a relay that is no good ends no run too late", () => {
     const startMs = performance.now();
     const options = ["--pairs", "10", "--message-rate", "50000", "--duration", "1s", "--timeout", "1s"];
     const { result } = await load("source", "relay", fake.url, ...options);
-    expect(performance.now() - startMs).toBeLessThan(2 * MOST_MS);
+    expect(performance.now() - startMs).toBeLessThan(MOST_MS);
     expectWhole(result);
     expect(result.troubles).toEqual([]);
     expect(result.counts.meant).toBe(1_000_000);
