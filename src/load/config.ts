@@ -9,7 +9,10 @@ import { LEAST_MESSAGE } from "./wire.ts";
 
 export const SCENARIOS = {
   handshake: { main: "session", what: "whole sessions, one after another: connect, join, offer, answer, candidates" },
-  hold: { main: "ready", what: "pairs that connect and then only answer the relay's pings" },
+  hold: {
+    main: "ready",
+    what: "pairs that connect and then only answer the relay's pings, and ping it once at the end",
+  },
   relay: { main: "message", what: "pairs that send each other messages at a steady rate" },
   storm: { main: "return", what: "pairs that are all cut off at once and come back" },
   hostile: { main: "session", what: "whole sessions, amid peers that misbehave" },
@@ -302,6 +305,10 @@ export function readAsked(args: readonly string[], cores = 1): Asked {
       throw new ConfigError(`--header ${JSON.stringify(header)} is not a line such as 'Name: value'`);
   for (const source of config.source)
     if (isIP(source) === 0) throw new ConfigError(`--source ${JSON.stringify(source)} is not an IP address`);
+  for (const target of targets)
+    for (const source of config.source)
+      if (isIP(source) + familyOf(target) === 10)
+        throw new ConfigError(`--source ${JSON.stringify(source)} is not of the kind of address that ${target} has`);
   if (config.metrics !== "off" && !/^https?:$/.test(URL.parse(config.metrics)?.protocol ?? ""))
     throw new ConfigError(`--metrics ${JSON.stringify(config.metrics)} is not an http:// or https:// URL, or off`);
   if (config.shard)
@@ -318,6 +325,11 @@ export function readAsked(args: readonly string[], cores = 1): Asked {
   const plan = { ...asked, workers: config.workers || fittingWorkers(asked, cores) };
   refuseIdleWorkers(plan);
   return { plan, options };
+}
+
+/** 4 or 6; 0 where the URL has a name. */
+function familyOf(target: string): number {
+  return isIP(URL.parse(target)?.hostname.replace(/^\[|\]$/g, "") ?? "");
 }
 
 /** A time that is the same one on every machine. */

@@ -7,7 +7,7 @@ import { type Asked, isPairs, SCENARIOS, shareOf } from "./config.ts";
 import type { Meter, Units } from "./cost.ts";
 import { BUSY_LOAD, type Progress } from "./display.ts";
 import type { Measured } from "./expect.ts";
-import { thisMachine } from "./machine.ts";
+import { portsOfAnAddress, thisMachine } from "./machine.ts";
 import { SCHEMA } from "./result.ts";
 import { Tally } from "./tally.ts";
 import type { Order, Report } from "./worker.ts";
@@ -233,7 +233,7 @@ export class Coordinator {
       startedAt,
       seconds,
       interrupted: this.#isInterrupted,
-      troubles: [...this.#troubles, ...(meter?.trouble ? [meter.trouble] : [])],
+      troubles: [...this.#troubles, ...(meter?.trouble ? [meter.trouble] : []), ...this.#scarcity()],
       main: this.#main,
       counts: tally.counts,
       ...this.#rates(seconds),
@@ -284,6 +284,17 @@ export class Coordinator {
       messagesOfferedPerSecond: isTalking ? counts.meant / talkedSeconds : null,
       messagesAchievedPerSecond: isTalking ? counts.received / talkedSeconds : null,
     };
+  }
+
+  /** A kernel looks for a free port the longer the fewer there are; it takes half of them gladly. */
+  #scarcity(): string[] {
+    const { source, targets } = this.#asked.plan;
+    const ports = (portsOfAnAddress() ?? Number.POSITIVE_INFINITY) * Math.max(1, source.length) * targets.length;
+    if (this.#tally.peakPeers <= ports / 2) return [];
+    return [
+      `More than half of the ${ports} ports to connect from were taken, and the kernel may take long to find one: times of ` +
+        "connecting may be partly this machine's. Give several --source, or several URLs.",
+    ];
   }
 
   /** What the relay's expense is divided by; 0 for what the scenario is not about. */

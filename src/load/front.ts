@@ -42,7 +42,7 @@ export async function front(wire: Wire): Promise<void> {
   const args = process.argv.slice(2);
   if (args[0] === WORKER && process.send) return work(wire);
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, interrupt);
-  process.stdout.on("error", () => {}); // whoever read it has gone; --json and the exit code tell the rest
+  process.stdout.on("error", () => {}); // of what matters it is told where it is printed
   try {
     if (args.includes("--help") || args.includes("-h") || args[0] === "help")
       return print(helpText(version, expectationNames()));
@@ -66,8 +66,8 @@ async function obey(args: readonly string[]): Promise<number> {
         say: print,
         refuseUnwritable,
       });
-      print(text);
-      return (await writeOut("--json", json, () => `${JSON.stringify(found)}\n`)) ? exitCode : EXIT.broken;
+      const written = [await printWhole(text), await writeOut("--json", json, () => `${JSON.stringify(found)}\n`)];
+      return written.every(Boolean) ? exitCode : EXIT.broken;
     }
     case "merge": {
       const { outputs, result } = await merge(rest);
@@ -75,8 +75,7 @@ async function obey(args: readonly string[]): Promise<number> {
       return await writeAll(result, { ...outputs, library: outputs.report === null ? null : await plottingLibrary() });
     }
     case "compare":
-      print(await compare(rest));
-      return EXIT.good;
+      return (await printWhole(await compare(rest))) ? EXIT.good : EXIT.broken;
     case "schema":
       if (rest.length > 1 || (rest[0] !== undefined && rest[0] !== "find"))
         throw new ConfigError(`schema takes nothing, or find, and not ${JSON.stringify(rest.join(" "))}`);
@@ -148,8 +147,8 @@ async function writeAll(
   result: Result,
   { json, report, hdr, library }: Outputs & { readonly library: Library | null },
 ): Promise<number> {
-  print(summaryOf(result));
   const written = [
+    await printWhole(summaryOf(result)),
     await writeOut("--json", json, () => `${JSON.stringify(result)}\n`),
     library === null || (await writeOut("--report", report, () => reportOf(result, library))),
   ];
@@ -255,4 +254,14 @@ function mostPeers(): number {
 
 function print(text: string): void {
   process.stdout.write(text);
+}
+
+/** Says so where it can't be printed. @returns whether it could; who closed the pipe wanted no more */
+async function printWhole(text: string): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<Error | null | undefined>();
+  process.stdout.write(text, resolve);
+  const failure = await promise;
+  if (!failure || ("code" in failure && failure.code === "EPIPE")) return true;
+  complain(`what was measured could not be printed: ${failure.message}`);
+  return false;
 }

@@ -1,5 +1,6 @@
 /**
- * Pairs that connect, a few at a time, and are then kept as they are; answering pings is the socket's own business.
+ * Pairs that connect, a few at a time, and are then kept as they are; answering pings is the socket's own business. At the
+ * end each peer pings once itself: a relay that stands still keeps its connections, and would be taken for a good one.
  */
 import { Pacer } from "./pacer.ts";
 import { Pair } from "./pair.ts";
@@ -26,6 +27,16 @@ export class HeldPair extends Pair {
     from.send(this.stage.script.candidate[from.role].with(this.code, this.flowOf(from).send(intendedMs)));
   }
 
+  /** Asks the relay whether it is there still. */
+  ask(): void {
+    this.initiator.ask();
+    this.joiner.ask();
+  }
+
+  get hasAnswer(): boolean {
+    return this.initiator.hasAnswer && this.joiner.hasAnswer;
+  }
+
   protected override ready(): void {
     this.#hold.onReady(this);
   }
@@ -46,6 +57,7 @@ export class Hold implements Scenario {
   readonly #pacer: Pacer | null;
   #begun = 0;
   #settledMs: number | null = null;
+  #askedMs: number | null = null;
   /** Since when pairs wait and none became ready; null where none waits. */
   #vainSinceMs: number | null = null;
 
@@ -96,7 +108,18 @@ export class Hold implements Scenario {
 
   /** What is done once all pairs are there. @returns whether it is over */
   protected run(nowMs: number, settledMs: number): boolean {
-    return nowMs >= settledMs + this.stage.plan.durationMs;
+    return nowMs >= settledMs + this.stage.plan.durationMs && this.#haveAnswered(nowMs);
+  }
+
+  /** Asks for all, and fails those that got no answer in time. @returns whether that is over */
+  #haveAnswered(nowMs: number): boolean {
+    const { timeoutMs } = this.stage.plan;
+    if (this.#askedMs === null) for (const pair of this.standing) pair.ask();
+    this.#askedMs ??= nowMs;
+    const silent = [...this.standing].filter(({ hasAnswer }) => !hasAnswer);
+    if (silent.length > 0 && nowMs < this.#askedMs + timeoutMs) return false;
+    for (const pair of silent) pair.fail("timeout:pong", `at the end no pong came within ${timeoutMs / 1_000} s`);
+    return true;
   }
 
   onReady(pair: HeldPair): void {

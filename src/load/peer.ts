@@ -49,6 +49,7 @@ const NO_CLOSE_FRAME = 1006;
 /** A close frame may come without a code. */
 const NO_CODE = 1005;
 const NO_PORT_LEFT = "no port of this machine is left, or --source is not its address";
+const PING = frame(OP.ping, new Uint8Array());
 const CLOSE_NORMALLY = frame(OP.close, Uint8Array.of(1_000 >> 8, 1_000 & 0xff));
 
 export class Peer implements FrameSink {
@@ -67,6 +68,8 @@ export class Peer implements FrameSink {
   #unsentBytes = 0;
   /** Whether it answers pings. */
   isAlive = true;
+  /** Whether its own ping was answered. */
+  hasAnswer = false;
 
   /** @param request makes the whole upgrade, once there is a connection */
   constructor(owner: Owner, role: Role, way: Way, request: () => Uint8Array, gauge: Gauge) {
@@ -112,6 +115,12 @@ export class Peer implements FrameSink {
     this.#socket?.end();
   }
 
+  /** Asks the relay whether it is there still. */
+  ask(): void {
+    this.hasAnswer = false;
+    this.send(PING);
+  }
+
   /** Hangs up without a word, as a peer whose process dies. */
   cut(): void {
     this.#finish();
@@ -126,6 +135,7 @@ export class Peer implements FrameSink {
   frame(opcode: number, bytes: Buffer, start: number, end: number): boolean {
     if (opcode === OP.text) this.#owner.text(this, bytes, start, end);
     else if (opcode === OP.binary) this.#owner.damaged(this);
+    else if (opcode === OP.pong) this.hasAnswer = true;
     else if (opcode === OP.ping && this.isAlive) this.send(frame(OP.pong, bytes.subarray(start, end)));
     else if (opcode === OP.close) {
       const code = end - start < 2 ? NO_CODE : ((bytes[start] ?? 0) << 8) | (bytes[start + 1] ?? 0);

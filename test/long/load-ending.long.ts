@@ -7,9 +7,10 @@ import { EXIT } from "../../src/load/outcome.ts";
 import { newFolder } from "../support/machines/folder.ts";
 import { expectWhole } from "../support/machines/load-checks.ts";
 import { isRunning, LoadRun, load, loadCommand } from "../support/machines/load-run.ts";
+import { Network } from "../support/machines/netns.ts";
 import { atLeast, equals, until } from "../support/machines/until.ts";
 import { FakeRelay } from "../support/relays/fake-relay.ts";
-import { Output, spawn } from "../support/relays/relay.ts";
+import { Output, run, spawn, spawnRelay } from "../support/relays/relay.ts";
 
 /** A run that ends when it is made to. */
 const ENDLESS = ["--rate", "100", "--duration", "1h"];
@@ -156,6 +157,21 @@ describe("a relay that is no good ends no run too late", () => {
     expect(result.errors).toMatchObject({ stuffed: { count: 1 } });
   });
 
+  test("one that stands still under pairs that only wait", async () => {
+    await using fake = await FakeRelay.start();
+    const options = ["--pairs", "5", "--duration", "2s", "--timeout", "1s"];
+    await using run = await LoadRun.start("source", "hold", fake.url, ...options);
+    await until("all pairs", async () => (await fake.seen()).sessions, equals(5));
+    process.kill(fake.pid, "SIGSTOP");
+    const { exitCode, result } = await run.over();
+    process.kill(fake.pid, "SIGCONT");
+    expect(exitCode).toBe(EXIT.dropped);
+    expect(result).toMatchObject({
+      counts: { done: 0, failed: 5, dropped: 5 },
+      errors: { "timeout:pong": { count: 5 } },
+    });
+  });
+
   test("one whose process dies under --pid", async () => {
     await using fake = await FakeRelay.start();
     const options = [
@@ -214,6 +230,21 @@ test("where no port or address is left to come from, that is what is said", asyn
   expect(exitCode).toBe(EXIT.nothing);
   expect(result.errors["connect:EADDRNOTAVAIL"]?.first).toContain("no port of this machine is left");
   expect(stdout).toContain("WARNING: This machine ran out of ports to connect from");
+});
+
+test.skipIf(!(await Network.isPossible()))("where ports become few, that is said before they are used up", async () => {
+  await using network = await Network.create();
+  await using folder = await newFolder();
+  const host = ["--host", network.address, "--exempt", "198.18.77.0/24"];
+  await using relay = await spawnRelay("source", ...host);
+  const json = folder.file("result.json");
+  const url = `ws://${network.address}:${relay.port}`;
+  const options = ["--pairs", "12", "--duration", "100ms", "--json", json];
+  const few = 'echo "40000 40029" > /proc/sys/net/ipv4/ip_local_port_range; ip link set lo up; exec "$@"';
+  const command = [...network.through, "sh", "-c", few, "sh", ...loadCommand("source", "hold", url, ...options)];
+  const { stdout, exitCode } = await run(command);
+  expect(exitCode).toBe(EXIT.good);
+  expect(stdout).toContain("WARNING: More than half of the 30 ports to connect from were taken");
 });
 
 describe("the exit code says what came of it", () => {
