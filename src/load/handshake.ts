@@ -23,14 +23,15 @@ class Session extends Pair {
   readonly #handshake: Handshake;
   #missing: number;
   #isAnswered = false;
-  /** By how long each message was held back, by number and sender. */
-  readonly #heldMs: Readonly<Record<Peer["role"], number[]>> = { initiator: [], joiner: [] };
+  /** By how long each message was held back, by number and sender; null where none is. */
+  readonly #heldMs: Readonly<Record<Peer["role"], number[]>> | null;
   /** When it would have been whole, had nothing been held back. */
   #wholeMs = 0;
 
   constructor(stage: Stage, intendedMs: number, handshake: Handshake) {
     super(stage, intendedMs);
     this.#handshake = handshake;
+    this.#heldMs = stage.plan.trickle === "off" ? null : { initiator: [], joiner: [] };
     this.#missing = 2 * (1 + stage.plan.candidates);
   }
 
@@ -45,7 +46,7 @@ class Session extends Pair {
       this.#isAnswered = true;
       this.time("answer", nowMs - this.intendedMs);
     }
-    this.#wholeMs = Math.max(this.#wholeMs, nowMs - (this.#heldMs[this.other(peer).role][number] ?? 0));
+    this.#wholeMs = Math.max(this.#wholeMs, nowMs - (this.#heldMs?.[this.other(peer).role][number] ?? 0));
     if (--this.#missing > 0) return;
     this.close();
     this.#handshake.onDone(this, this.#wholeMs);
@@ -69,7 +70,7 @@ class Session extends Pair {
     const flow = this.flowOf(peer);
     const nowMs = performance.now();
     const number = flow.send(nowMs);
-    if (plan.trickle === "off") {
+    if (!this.#heldMs) {
       for (let i = 0; i < plan.candidates; i++) flow.send(nowMs);
       peer.send(script.train[peer.role].with(this.code));
       return;

@@ -191,14 +191,15 @@ export class Peer implements FrameSink {
       return;
     }
     this.#head = null;
-    const status = head.toString("latin1", STATUS_AT, STATUS_AT + 3);
+    const text = head.toString("latin1", 0, end + 2);
+    const status = text.slice(STATUS_AT, STATUS_AT + 3);
     if (status !== "101") {
-      const line = head.toString("latin1", 0, head.indexOf("\r"));
+      const line = text.slice(0, text.indexOf("\r"));
       const kind = /^\d{3}$/.test(status) ? `refused:${status}` : "broken";
       this.#lose(kind, `an upgrade was answered with ${JSON.stringify(line)}`);
       return;
     }
-    if (!ACCEPTED.test(head.toString("latin1", 0, end + 2))) {
+    if (!ACCEPTED.test(text)) {
       this.#lose("broken", "an upgrade was answered without the right Sec-WebSocket-Accept");
       return;
     }
