@@ -35,21 +35,21 @@ function split(args: readonly string[]): [files: readonly string[], flags: reado
 async function read(files: readonly string[]): Promise<Result[]> {
   const twice = files.find((file, i) => files.indexOf(file) < i);
   if (twice !== undefined) throw new ConfigError(`${JSON.stringify(twice)} is given twice`);
-  return Promise.all(
-    files.map(async (file) => {
-      const refused = (why: string) => new ConfigError(`${JSON.stringify(file)} ${why}`);
-      const result = await Bun.file(file)
-        .json()
-        .catch(() => {
-          throw refused("can't be read, or is no JSON");
-        });
-      if (result?.schema !== SCHEMA)
-        throw refused(`is not what --json of this version writes: its schema is not ${SCHEMA}`);
-      const wrong = wrongIn(result, resultSchema).find((line) => !line.endsWith(UNKNOWN));
-      if (wrong !== undefined) throw refused(`is not what --json writes: ${cut(wrong, SHOWN_LENGTH)}`);
-      return result as Result;
-    }),
-  );
+  const results: Result[] = [];
+  for (const file of files) {
+    const refused = (why: string) => new ConfigError(`${JSON.stringify(file)} ${why}`);
+    const result = await Bun.file(file)
+      .json()
+      .catch(() => {
+        throw refused("can't be read, or is no JSON");
+      });
+    if (result?.schema !== SCHEMA)
+      throw refused(`is not what --json of this version writes: its schema is not ${SCHEMA}`);
+    const wrong = wrongIn(result, resultSchema).find((line) => !line.endsWith(UNKNOWN));
+    if (wrong !== undefined) throw refused(`is not what --json writes: ${cut(wrong, SHOWN_LENGTH)}`);
+    results.push(result as Result);
+  }
+  return results;
 }
 
 /** Of merge: one result, and where it goes. */
