@@ -106,8 +106,14 @@ test("half load is what takes half of the relay's core, or less where the load t
     ...SESSIONS,
     messagesAchievedPerSecond: 20_000,
     cost: SESSIONS.cost && { ...SESSIONS.cost, cpuMicrosPerMessage: (share * 1e6) / 20_000 },
-    generator: { ...SESSIONS.generator, load },
+    generator: { ...SESSIONS.generator, load, isBottleneck: false },
   });
   expect(await halfLoad(async () => result(0.25, 0.1))).toBe(100);
+  const upTo = (most: number) => async (rate: number) => {
+    const { generator, ...others } = result(0.25, 0.1);
+    return { ...others, generator: { ...generator, isBottleneck: rate > most } };
+  };
+  expect(await halfLoad(upTo(60))).toBe(49);
+  expect(await halfLoad(upTo(0))).toBe(1);
   expect(await halfLoad(async () => result(0.25, 0.7))).toBe(50);
 });
