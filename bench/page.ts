@@ -1,10 +1,12 @@
 /** What stands between the comments of docs/BENCHMARKS.md, made from the samples of all rounds. Pure. */
 import packageJson from "../package.json" with { type: "json" };
+import { type FirstPeer, startsOf } from "./first-peer.ts";
 import type { Extent, Limit, Sample } from "./measurements.ts";
 import bench from "./package.json" with { type: "json" };
 import { comparison, generatorOf, growthOf, limitsOf, tlsOf } from "./rows.ts";
 import { SERVERS, type ServerName } from "./servers.ts";
 import { figureTable, inShort, notAhead, ratioTable, withBlock } from "./tables.ts";
+import { type TailSample, tailOf } from "./tail.ts";
 
 /** How the samples came about, besides what their results say. */
 export interface Circumstances extends Extent {
@@ -17,12 +19,19 @@ export interface Circumstances extends Extent {
   readonly versions: { readonly node: string; readonly go: string | null };
 }
 
+/** All that was measured. */
+export interface Measured {
+  readonly samples: readonly Sample[];
+  readonly limits: readonly Limit[];
+  readonly starts: readonly FirstPeer[];
+  readonly tails: readonly TailSample[];
+}
+
 /** The blocks of the page, by the names of their places. */
-export function tablesOf(
-  samples: readonly Sample[],
-  limits: readonly Limit[],
-  circumstances: Circumstances,
-): Record<string, string> {
+export function tablesOf(measured: Measured, circumstances: Circumstances): Record<string, string> {
+  const isShown = ({ server }: { readonly server: string }) => circumstances.servers.some((name) => name === server);
+  const samples = measured.samples.filter(isShown); // of one that failed later there are some
+  const limits = measured.limits.filter(isShown);
   const columns = Object.fromEntries(circumstances.servers.map((name) => [name, SERVERS[name].title]));
   const rows = comparison(samples, circumstances.growth);
   const growth = Object.entries(growthOf(samples, circumstances.growth));
@@ -38,6 +47,8 @@ export function tablesOf(
     tls: figureTable(columns, tls),
     limits: figureTable(columns, limitsOf(limits)),
     generator: figureTable(columns, generatorOf(samples)),
+    starts: startsOf(measured.starts.filter(isShown)),
+    tail: tailOf(measured.tails.filter(isShown)),
   };
 }
 

@@ -14,9 +14,11 @@ import type { Result } from "../src/load/result.ts";
 import { ConfigError, helpFor, type OptionTable, readOptions } from "../src/program/options.ts";
 import { type Certificate, newCertificate } from "./certificate.ts";
 import { run } from "./command.ts";
+import { type FirstPeer, firstPeer, STARTS } from "./first-peer.ts";
 import { type Extent, LIMIT_ARGS, type Limit, type Measurement, measurements, type Sample } from "./measurements.ts";
 import { pageWith, tablesOf } from "./page.ts";
-import { prepared, SERVERS, type ServerName, start } from "./servers.ts";
+import { prepared, reasonOf, SERVERS, type ServerName, start } from "./servers.ts";
+import { halfLoad, TAIL_ROUNDS, type TailSample, talk } from "./tail.ts";
 
 const OPTIONS = {
   rounds: {
@@ -56,13 +58,31 @@ const LATEST = resolve(import.meta.dir, "../dist/bench-latest.json");
 async function main(args: readonly string[]): Promise<void> {
   const { quick, workers, ...asked } = readOptions(OPTIONS, args, {});
   const { rounds, seconds, growth } = quick ? QUICK : { ...asked, growth: GROWTH };
-  await run(["npm", "ci", "--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts"], import.meta.dir);
+  const packages = ["npm", "ci", "--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts"];
+  await run(packages, import.meta.dir).catch((failure) => say(reasonOf(failure)));
 
   const missing: string[] = [];
-  const servers = await prepared((title, why) => {
+  const skipped = (title: string, why: string) => {
     missing.push(`${title} was not measured: ${why}`);
     say(missing.at(-1) ?? "");
-  });
+  };
+  let servers = await prepared(skipped);
+  /** Tries twice. A rival that fails then is measured no more, and has no column; without the relay there is no table. */
+  async function tried<T>(server: ServerName, measure: () => Promise<T>): Promise<T | null> {
+    if (!servers.includes(server)) return null;
+    const again = (failure: unknown) => {
+      say(`${SERVERS[server].title}, once more: ${reasonOf(failure)}`);
+      return measure();
+    };
+    try {
+      return await measure().catch(again);
+    } catch (failure) {
+      if (server === "relay") throw failure;
+      skipped(SERVERS[server].title, reasonOf(failure));
+      servers = servers.filter((name) => name !== server);
+      return null;
+    }
+  }
   const plan = measurements({ seconds, growth });
   const samples: Sample[] = [];
   const limits: Limit[] = [];
@@ -73,19 +93,41 @@ async function main(args: readonly string[]): Promise<void> {
     for (const measurement of plan)
       for (const server of inTurn(servers, round)) {
         told(measurement.name, server);
-        const result = await measured(server, measurement, workers, certificate);
-        samples.push({ server, measurement: measurement.name, round, result });
+        const result = await tried(server, () => measured(server, measurement, workers, certificate));
+        if (result) samples.push({ server, measurement: measurement.name, round, result });
       }
     if (!quick)
       for (const server of inTurn(servers, round)) {
         told("the largest rate", server);
-        limits.push({ server, round, ...(await largestRate(server, workers)) });
+        const found = await tried(server, () => largestRate(server, workers));
+        if (found) limits.push({ server, round, ...found });
       }
   }
-  await Bun.write(RESULTS, JSON.stringify({ samples, limits }));
+  const starts: FirstPeer[] = [];
+  for (let i = 0; i < STARTS; i++)
+    for (const server of inTurn(servers, i).filter((name) => name !== "peerjs")) {
+      const start = await tried(server, () => firstPeer(server));
+      if (start) starts.push(start);
+    }
+  const tails: TailSample[] = [];
+  const talking = (server: ServerName, rate: number) => {
+    const args = talk(rate, seconds);
+    return measured(server, { name: "half load", args, isTls: false, warmUpSeconds: 2 }, workers, certificate);
+  };
+  const rate = await halfLoad((rate) => talking("relay", rate));
+  for (let round = 0; round < (quick ? 2 : TAIL_ROUNDS); round++)
+    for (const server of inTurn(servers.slice(0, 2), round)) {
+      say(`half load, round ${round + 1}: ${SERVERS[server].title}`);
+      const result = await tried(server, () => talking(server, rate));
+      if (result) tails.push({ server, round, result });
+    }
+  await Bun.write(RESULTS, JSON.stringify({ samples, limits, starts, tails }));
 
-  const versions = { node: await run(["node", "--version"]), go: servers.includes("go") ? await goVersion() : null };
-  const tables = tablesOf(samples, limits, { rounds, seconds, growth, servers, missing, versions });
+  const versions = {
+    node: await run(["node", "--version"]).catch(() => "none"),
+    go: servers.includes("go") ? await goVersion() : null,
+  };
+  const tables = tablesOf({ samples, limits, starts, tails }, { rounds, seconds, growth, servers, missing, versions });
   process.stdout.write(`${Object.values(tables).join("\n\n")}\n`);
   if (!quick) await Bun.write(DOCS, pageWith(await Bun.file(DOCS).text(), tables));
 }

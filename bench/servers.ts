@@ -38,7 +38,16 @@ async function buildGo(): Promise<string | null> {
 const UWS_GLIBC = 2.38;
 const UWS = join(import.meta.dir, "uws");
 
+/** For a server on Node.js, whose package was installed. */
+function needs(name: string): () => Promise<string | null> {
+  return async () => {
+    if (Bun.which("node") === null) return "there is no node (Debian: nodejs)";
+    return existsSync(join(import.meta.dir, "node_modules", name)) ? null : `${name} could not be installed`;
+  };
+}
+
 async function findUws(): Promise<string | null> {
+  if (Bun.which("node") === null) return "there is no node (Debian: nodejs)";
   const [, version = "0"] = /(\d+\.\d+)\s*$/m.exec(await run(["getconf", "GNU_LIBC_VERSION"]).catch(() => "")) ?? [];
   if (Number(version) < UWS_GLIBC) return `it needs glibc ${UWS_GLIBC}, and this machine has ${version}`;
   return existsSync(join(UWS, "node_modules/uWebSockets.js")) ? null : "it is not in bench/uws/node_modules";
@@ -99,12 +108,14 @@ export const SERVERS = {
     command: ["node", join(import.meta.dir, "ws-relay.mjs")],
     tls: ["TLS_CERT", "TLS_KEY"],
     load: LOAD,
+    prepare: needs("ws"),
   },
   peerjs: {
     title: "PeerJS",
     command: ["node", join(import.meta.dir, "peerjs-server.mjs")],
     tls: ["TLS_CERT", "TLS_KEY"],
     load: join(import.meta.dir, "peerjs-load.ts"),
+    prepare: needs("peer"),
   },
 } as const satisfies Record<string, Server>;
 export type ServerName = keyof typeof SERVERS;
@@ -113,11 +124,17 @@ export type ServerName = keyof typeof SERVERS;
 export async function prepared(missing: (title: string, why: string) => void): Promise<ServerName[]> {
   const names: ServerName[] = [];
   for (const [name, server] of Object.entries(SERVERS) as [ServerName, Server][]) {
-    const why = (await server.prepare?.()) ?? null;
+    const why = await Promise.resolve(server.prepare?.() ?? null).catch(reasonOf);
     if (why === null) names.push(name);
     else missing(server.title, why);
   }
   return names;
+}
+
+/** Why something failed, in one line. */
+export function reasonOf(failure: unknown): string {
+  const words = failure instanceof Error ? failure.message : String(failure);
+  return (words.split("\n", 1)[0] ?? words).trim();
 }
 
 export interface Running extends AsyncDisposable {

@@ -143,7 +143,7 @@ function chosen(args: readonly string[]): Set<string> {
 async function buildTwice(program: Program, target: Target, file: string): Promise<Built> {
   const path = join(RELEASE, file);
   await build(ROOT, program, target, path);
-  await rm(`${path}.map`); // the binary carries its own: stack traces name the source without this one
+  for (const map of new Bun.Glob("*.map").scanSync(RELEASE)) await rm(join(RELEASE, map)); // the binary carries its own: stack traces name the source without these
   await using copy = await temporaryFolder();
   for (const source of SOURCES) await cp(join(ROOT, source), join(copy.path, source), { recursive: true });
   const again = join(copy.path, "dist", file); // of the same name, for that is in the bytes

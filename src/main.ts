@@ -2,7 +2,6 @@
  * The front door: arguments → options → relay → signals → exit. The only file that touches process.*. What only some
  * starts need is loaded when they do, and before the lock. With which codes it ends: EXIT.
  */
-import { isatty } from "node:tty";
 import { version } from "../package.json" with { type: "json" };
 import type { Cluster, ClusterConfig } from "./cluster/cluster.ts";
 import { type Relay, startRelay } from "./core/relay.ts";
@@ -35,6 +34,7 @@ import { newPoll, Outlet, WriteError, writeWhole } from "./program/outlet.ts";
 import { Refusals } from "./program/refusals.ts";
 import { openFileLimit, ResourceReader } from "./program/resources.ts";
 import { ignoreOthers, obeySignals, SIGNALS } from "./program/signals.ts";
+import { isTerminal } from "./program/terminal.ts";
 import type { Certificate } from "./program/tls.ts";
 import type { Turn } from "./program/turn.ts";
 import { WARNINGS } from "./program/warnings.ts";
@@ -277,7 +277,7 @@ function exposed(name: string, { host, port }: Endpoint): string {
 }
 
 function obey(log: Log, notifier: Notifier, relay: Relay, draining: Draining): void {
-  const terminals = [0, 1, 2].filter((descriptor) => isatty(descriptor));
+  const terminals = [0, 1, 2].filter(isTerminal);
   ignoreOthers();
   obeySignals((name, act) => process.on(name, act), {
     drain: () => draining.begin(EXIT.well),
@@ -286,7 +286,7 @@ function obey(log: Log, notifier: Notifier, relay: Relay, draining: Draining): v
       log.say("gather", "who waits alone is sent to come back");
       relay.gather();
     },
-    isTerminalGone: () => terminals.some((descriptor) => !isatty(descriptor)),
+    isTerminalGone: () => terminals.some((descriptor) => !isTerminal(descriptor)),
     refuseToReload(line) {
       notifier.reloading();
       log.say("warning", line);

@@ -3,15 +3,17 @@
  * gives text and exit codes; what is printed and written is the front's business.
  */
 import { ConfigError, readOptions } from "../program/options.ts";
-import { comparison, differences } from "./compare.ts";
-import { type Asked, FIND_OPTIONS, isPairs, OPTIONS, readAsked } from "./config.ts";
+import { comparison, differences, doubtsOf } from "./compare.ts";
+import { type Asked, FIND_OPTIONS, isPairs, mostMessageRate, OPTIONS, readAsked } from "./config.ts";
 import { type Expectation, judge, readExpectation } from "./expect.ts";
-import { duration } from "./figures.ts";
+import { cut, duration, printable } from "./figures.ts";
 import { type Found, foundText, type Step, search } from "./find.ts";
 import { MERGE_OPTIONS } from "./manual.ts";
 import { merged } from "./merge.ts";
 import { EXIT, exitCodeOf } from "./outcome.ts";
+import resultSchema from "./result.schema.json" with { type: "json" };
 import { type Result, SCHEMA } from "./result.ts";
+import { UNKNOWN, wrongIn } from "./schema.ts";
 import { alignedText } from "./summary.ts";
 
 /** What find goes by where no --expect is given. */
@@ -20,27 +22,34 @@ const USUAL_OF_MESSAGES = ["lost=0", "messages.achieved>=95%"];
 /** Between two runs, so that what is left of one is not in the next, in ms. */
 const REST_MS = 500;
 
+/** Of what is wrong with a file, in its message. */
+const SHOWN_LENGTH = 200;
+
 /** Files first, then options. */
 function split(args: readonly string[]): [files: readonly string[], flags: readonly string[]] {
   const first = args.findIndex((arg) => arg.startsWith("-"));
   return first < 0 ? [args, []] : [args.slice(0, first), args.slice(first)];
 }
 
-/** @throws ConfigError where a file is no result of this version's kind */
+/** @throws ConfigError where a file is no result of this version's kind, or one of them is given twice */
 async function read(files: readonly string[]): Promise<Result[]> {
-  return Promise.all(
-    files.map(async (file) => {
-      const refused = (why: string) => new ConfigError(`${JSON.stringify(file)} ${why}`);
-      const result = await Bun.file(file)
-        .json()
-        .catch(() => {
-          throw refused("can't be read, or is no JSON");
-        });
-      if (result?.schema !== SCHEMA || result.counts === undefined)
-        throw refused(`is not what --json of this version writes: its schema is not ${SCHEMA}`);
-      return result as Result;
-    }),
-  );
+  const twice = files.find((file, i) => files.indexOf(file) < i);
+  if (twice !== undefined) throw new ConfigError(`${JSON.stringify(twice)} is given twice`);
+  const results: Result[] = [];
+  for (const file of files) {
+    const refused = (why: string) => new ConfigError(`${JSON.stringify(file)} ${why}`);
+    const result = await Bun.file(file)
+      .json()
+      .catch(() => {
+        throw refused("can't be read, or is no JSON");
+      });
+    if (result?.schema !== SCHEMA)
+      throw refused(`is not what --json of this version writes: its schema is not ${SCHEMA}`);
+    const wrong = wrongIn(result, resultSchema).find((line) => !line.endsWith(UNKNOWN));
+    if (wrong !== undefined) throw refused(`is not what --json writes: ${cut(wrong, SHOWN_LENGTH)}`);
+    results.push(result as Result);
+  }
+  return results;
 }
 
 /** Of merge: one result, and where it goes. */
@@ -65,8 +74,11 @@ export async function compare(args: readonly string[]): Promise<string> {
   const turns = results.length / 2;
   const note =
     turns > 1 ? `median of ${turns} turns (least to most)` : "one turn, so without a spread: A B A B has one";
-  const differing = differences(results).map((line) => `WARNING: they were asked for differently: ${line}\n`);
-  return `${results[0]?.scenario}: ${note}\n${alignedText([["", "A", "B", "B / A"], ...rows], 3)}${differing.join("")}`;
+  const warnings = [
+    ...differences(results).map((line) => `they were asked for differently: ${line}`),
+    ...results.flatMap((result, i) => doubtsOf(result).map((doubt) => `${args[i]} ${doubt}`)),
+  ].map((line) => `WARNING: ${printable(line)}\n`);
+  return `${results[0]?.scenario}: ${note}\n${alignedText([["", "A", "B", "B / A"], ...rows], 3)}${warnings.join("")}`;
 }
 
 /** What find needs of who runs it. */
@@ -76,10 +88,12 @@ export interface Runner {
   run(asked: Asked, expected: readonly Expectation[]): Promise<Result>;
   /** Tells of a step. */
   say(line: string): void;
+  /** @throws ConfigError where a file, by its option, can't be written */
+  refuseUnwritable(files: Readonly<Record<string, string | null>>): void;
 }
 
 /** Of find: what to print, what --json gets, and the exit code. */
-export async function find(args: readonly string[], { cores, run, say }: Runner) {
+export async function find(args: readonly string[], { cores, run, say, refuseUnwritable }: Runner) {
   const own = Object.values(FIND_OPTIONS).map(({ flag }) => flag as string);
   const ownArgs: string[] = [];
   const others: string[] = [];
@@ -96,6 +110,7 @@ export async function find(args: readonly string[], { cores, run, say }: Runner)
   if (set !== undefined) throw new ConfigError(`--${set} is not given with find, which sets --${searched}; see --from`);
   const { json, report, hdr } = given.plan;
   if (report !== null || hdr !== null) throw new ConfigError("find writes --json only");
+  refuseUnwritable({ "--json": json });
   const texts = given.plan.expect.length > 0 ? given.plan.expect : isTalk ? USUAL_OF_MESSAGES : USUAL_EXPECTATIONS;
   const expected = texts.map(readExpectation);
 
@@ -118,7 +133,7 @@ export async function find(args: readonly string[], { cores, run, say }: Runner)
     await Bun.sleep(REST_MS);
     return step;
   }
-  const most = Number(OPTIONS[isTalk ? "messageRate" : "rate"].max);
+  const most = isTalk ? mostMessageRate(given.plan.pairs) : Number(OPTIONS.rate.max);
   const found: Found = await search({ ...options, most }, tried);
   const unit = isTalk
     ? "messages a second from each peer"

@@ -5,6 +5,7 @@
 import { ConfigError } from "../program/options.ts";
 import { ASIDE } from "./config.ts";
 import { amount, duration, NOTHING, optionText, rate, size } from "./figures.ts";
+import { FAULTS } from "./outcome.ts";
 import type { Result } from "./result.ts";
 import { shownSpread, spreadOf, timesOf } from "./spread.ts";
 
@@ -71,14 +72,26 @@ function figureOf(result: Result | undefined, read: Figure["read"]): number | nu
   return result ? read(result) : null;
 }
 
-/** Options in which the two series differ, as lines. */
+/** Options in which any of them differ, as lines. */
 export function differences(results: readonly Result[]): string[] {
-  const [a, b] = results;
-  const names = [...new Set([...Object.keys(a?.options ?? {}), ...Object.keys(b?.options ?? {})])];
+  const names = [...new Set(results.flatMap(({ options }) => Object.keys(options)))];
   return names
-    .filter((name) => !ASIDE.includes(name) && a?.options[name] !== b?.options[name])
-    .map(
-      (name) =>
-        `${name}: ${optionText(a?.options[name] ?? "default")} and ${optionText(b?.options[name] ?? "default")}`,
-    );
+    .filter((name) => !ASIDE.includes(name))
+    .flatMap((name) => {
+      const values = [...new Set(results.map(({ options }) => optionText(options[name] ?? "default")))];
+      return values.length > 1 ? [`${name}: ${values.join(" and ")}`] : [];
+    });
+}
+
+/** Why the figures of one may be worth nothing, as ends of a sentence that its name begins. */
+export function doubtsOf({ interrupted, generator, counts, troubles }: Result): string[] {
+  const faults = FAULTS.reduce((sum, fault) => sum + counts[fault], 0);
+  const doubts: (string | false)[] = [
+    interrupted && "was interrupted",
+    generator.isBottleneck && "has times of the tester's own: it was the bottleneck",
+    counts.failed > 0 && `has ${amount(counts.failed)} failed sessions, which count as their time-out`,
+    faults > 0 && `has ${amount(faults)} messages at fault`,
+    ...troubles.map((trouble) => `says: ${trouble}`),
+  ];
+  return doubts.filter((doubt) => doubt !== false);
 }

@@ -9,7 +9,10 @@ import { LEAST_MESSAGE } from "./wire.ts";
 
 export const SCENARIOS = {
   handshake: { main: "session", what: "whole sessions, one after another: connect, join, offer, answer, candidates" },
-  hold: { main: "ready", what: "pairs that connect and then only answer the relay's pings" },
+  hold: {
+    main: "ready",
+    what: "pairs that connect and then only answer the relay's pings, and ping it once at the end",
+  },
   relay: { main: "message", what: "pairs that send each other messages at a steady rate" },
   storm: { main: "return", what: "pairs that are all cut off at once and come back" },
   hostile: { main: "session", what: "whole sessions, amid peers that misbehave" },
@@ -233,6 +236,14 @@ export const FIND_OPTIONS = {
   },
 } as const satisfies OptionTable;
 
+/** More messages a second, of all pairs, are more than any tester sends. */
+const MOST_MESSAGES = 1_000_000;
+
+/** The largest --message-rate for so many pairs. */
+export function mostMessageRate(pairs: number): number {
+  return Math.floor(MOST_MESSAGES / (2 * pairs));
+}
+
 /** Options that say where results go and how they are judged, and nothing of the load. */
 export const ASIDE = ["json", "report", "hdr", "expect", "start-at", "pid"];
 
@@ -294,6 +305,10 @@ export function readAsked(args: readonly string[], cores = 1): Asked {
       throw new ConfigError(`--header ${JSON.stringify(header)} is not a line such as 'Name: value'`);
   for (const source of config.source)
     if (isIP(source) === 0) throw new ConfigError(`--source ${JSON.stringify(source)} is not an IP address`);
+  for (const target of targets)
+    for (const source of config.source)
+      if (isIP(source) + familyOf(target) === 10)
+        throw new ConfigError(`--source ${JSON.stringify(source)} is not of the kind of address that ${target} has`);
   if (config.metrics !== "off" && !/^https?:$/.test(URL.parse(config.metrics)?.protocol ?? ""))
     throw new ConfigError(`--metrics ${JSON.stringify(config.metrics)} is not an http:// or https:// URL, or off`);
   if (config.shard)
@@ -302,10 +317,19 @@ export function readAsked(args: readonly string[], cores = 1): Asked {
         throw new ConfigError(`--shard: target ${JSON.stringify(target)} has its own ?s=`);
   if (config.startAt !== "now" && !(ZONED_TIME.test(config.startAt) && Date.parse(config.startAt)))
     throw new ConfigError(`--start-at ${JSON.stringify(config.startAt)} is not a time such as 2026-01-02T03:04:05Z`);
+  if (scenario === "relay" && config.messageRate > mostMessageRate(config.pairs))
+    throw new ConfigError(
+      `--message-rate "${config.messageRate}" is more than ${mostMessageRate(config.pairs)}, so more than ${MOST_MESSAGES} messages a second of --pairs "${config.pairs}"`,
+    );
   const asked = { ...config, scenario, targets, worker: 0 };
   const plan = { ...asked, workers: config.workers || fittingWorkers(asked, cores) };
   refuseIdleWorkers(plan);
   return { plan, options };
+}
+
+/** 4 or 6; 0 where the URL has a name. */
+function familyOf(target: string): number {
+  return isIP(URL.parse(target)?.hostname.replace(/^\[|\]$/g, "") ?? "");
 }
 
 /** A time that is the same one on every machine. */

@@ -7,7 +7,7 @@ import { type Asked, isPairs, SCENARIOS, shareOf } from "./config.ts";
 import type { Meter, Units } from "./cost.ts";
 import { BUSY_LOAD, type Progress } from "./display.ts";
 import type { Measured } from "./expect.ts";
-import { thisMachine } from "./machine.ts";
+import { portsOfAnAddress, thisMachine } from "./machine.ts";
 import { SCHEMA } from "./result.ts";
 import { Tally } from "./tally.ts";
 import type { Order, Report } from "./worker.ts";
@@ -17,6 +17,8 @@ const SECOND_MS = 1_000;
 const BETWEEN_REPORTS_MS = 500;
 /** Begun so much too late, in microseconds, sessions were kept waiting by the generator itself. */
 const LATE_MICROS = 10_000;
+/** A shorter run, in s, says nothing of how busy a worker is. */
+const LEAST_SECONDS = 1;
 /** Workers are up within moments; so long is waited for them, in ms. */
 const START_MS = 30_000;
 /** A worker reports each second: after so long without a word it is not coming back. docs/LOAD.md says so. */
@@ -231,7 +233,7 @@ export class Coordinator {
       startedAt,
       seconds,
       interrupted: this.#isInterrupted,
-      troubles: [...this.#troubles, ...(meter?.trouble ? [meter.trouble] : [])],
+      troubles: [...this.#troubles, ...(meter?.trouble ? [meter.trouble] : []), ...this.#scarcity()],
       main: this.#main,
       counts: tally.counts,
       ...this.#rates(seconds),
@@ -247,7 +249,10 @@ export class Coordinator {
         load: tally.load,
         lag: tally.lag,
         queue: tally.queue,
-        isBottleneck: tally.load > BUSY_LOAD || tally.lag > LATE_MICROS || tally.queue.p99 > LATE_MICROS,
+        isBottleneck:
+          (seconds >= LEAST_SECONDS && tally.load > BUSY_LOAD) ||
+          tally.lag > LATE_MICROS ||
+          tally.queue.p99 > LATE_MICROS,
       },
       cost: meter?.cost(this.#units()) ?? null,
       machine: thisMachine(),
@@ -279,6 +284,17 @@ export class Coordinator {
       messagesOfferedPerSecond: isTalking ? counts.meant / talkedSeconds : null,
       messagesAchievedPerSecond: isTalking ? counts.received / talkedSeconds : null,
     };
+  }
+
+  /** A kernel looks for a free port the longer the fewer there are; it takes half of them gladly. */
+  #scarcity(): string[] {
+    const { source, targets } = this.#asked.plan;
+    const ports = (portsOfAnAddress() ?? Number.POSITIVE_INFINITY) * Math.max(1, source.length) * targets.length;
+    if (this.#tally.peakPeers <= ports / 2) return [];
+    return [
+      `More than half of the ${ports} ports to connect from were taken, and the kernel may take long to find one: times of ` +
+        "connecting may be partly this machine's. Give several --source, or several URLs.",
+    ];
   }
 
   /** What the relay's expense is divided by; 0 for what the scenario is not about. */

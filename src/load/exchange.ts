@@ -4,10 +4,12 @@
  */
 import { type HeldPair, Hold } from "./hold.ts";
 import { Pacer } from "./pacer.ts";
-import { PROMPT_MS } from "./scenario.ts";
+import { PROMPT_MS, STROKE_MS } from "./scenario.ts";
 
 /** How often what is lost is looked for, in ms. */
 const SWEEP_MS = 100;
+/** So many are sent between two looks at the clock. */
+const BETWEEN_LOOKS = 64;
 /** So long after the last message nothing more should come, in ms; what does is counted. */
 const LINGER_MS = 200;
 
@@ -28,12 +30,19 @@ export class Exchange extends Hold {
     const endMs = settledMs + plan.durationMs;
     this.#pacer ??= this.#begin(settledMs, endMs);
     recorder.counts.meant += this.#pacer.tick(nowMs, recorder.lag);
-    for (let intendedMs = this.#pacer.next(); intendedMs !== null; intendedMs = this.#pacer.next()) {
-      const speaker = this.#speakers[this.#next++ % this.#speakers.length];
-      if (speaker && !speaker[0].isOver) speaker[0].say(speaker[1], intendedMs);
-    }
+    this.#speak(this.#pacer, nowMs);
     this.#sweep(nowMs);
-    return nowMs >= endMs && this.#isQuiet(nowMs);
+    return nowMs >= endMs && !this.#pacer.isOwed && this.#isQuiet(nowMs);
+  }
+
+  /** Sends what is due; what could not be sent within its time-out is not, and so is missing from what was. */
+  #speak(pacer: Pacer, nowMs: number): void {
+    const tooLateMs = nowMs - this.stage.plan.timeoutMs;
+    for (let intendedMs = pacer.next(); intendedMs !== null; intendedMs = pacer.next()) {
+      const speaker = this.#speakers[this.#next++ % this.#speakers.length];
+      if (intendedMs > tooLateMs && speaker && !speaker[0].isOver) speaker[0].say(speaker[1], intendedMs);
+      if (this.#next % BETWEEN_LOOKS === 0 && performance.now() >= nowMs + STROKE_MS) return;
+    }
   }
 
   #sweep(nowMs: number): void {

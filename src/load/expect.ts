@@ -132,9 +132,10 @@ const ERROR_KINDS: readonly (readonly [shape: RegExp, words: string])[] = [
   [/^refused:\d{3}$/, "refused:STATUS"],
   [new RegExp(`^refused:(error|${Object.keys(ERRORS).join("|")})$`), "refused:ERROR of the protocol"],
   [/^closed:\d{4}$/, "closed:CODE"],
-  [/^connect:[A-Z0-9_]+$/, "connect:ECONNREFUSED and the like"],
-  [/^timeout:(begin|connect|ready|session)$/, "timeout:begin, :connect, :ready, :session"],
-  [/^broken$/, "broken"],
+  [/^connect:([A-Z0-9_]+|closed)$/, "connect:closed, connect:ECONNREFUSED and the like"],
+  [/^timeout:(begin|connect|ready|session|pong)$/, "timeout:begin, :connect, :ready, :session, :pong"],
+  [/^(broken|stuffed)$/, "broken, stuffed"],
+  [/^other$/, "other, where there are too many kinds to tell apart"],
 ];
 
 /** All names, with what they are, as lines of help. */

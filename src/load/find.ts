@@ -77,11 +77,12 @@ function found(steps: readonly Step[], rates: readonly (number | null)[]): Found
 }
 
 /** What was found, as lines. @param unit what the rate is of, such as "sessions a second" */
-export function foundText({ spread, rates, isBottleneck }: Found, unit: string): string {
+export function foundText({ spread, rates, steps, isBottleneck }: Found, unit: string): string {
   const none = rates.includes(null) ? ", and in some repeats none did" : "";
   const limit = isBottleneck
     ? "\nWARNING: The tester was the bottleneck where it first failed: the limit may be its own. Use more workers.\n"
     : "\n";
   if (spread === null) return `No rate held.${limit}`;
-  return `Largest rate that held: ${shownSpread(spread, amount, NOTHING)} ${unit}, in ${rates.length} repeats${none}.${limit}`;
+  const all = steps.every(({ holds }) => holds) ? " None failed, so it is only the largest that can be tried." : "";
+  return `Largest rate that held: ${shownSpread(spread, amount, NOTHING)} ${unit}, in ${rates.length} repeats${none}.${all}${limit}`;
 }

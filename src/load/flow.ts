@@ -92,8 +92,8 @@ export class Flow {
   /** Gives up all that are on their way, since their pair has ended. @param isFailure whether it was not meant to */
   abandon(isFailure: boolean): void {
     const { counts } = this.#recorder;
-    counts.unfinished += this.#underway;
-    if (isFailure) for (let i = 0; i < this.#underway; i++) this.#recorder.timeFailed("message", this.#timeoutMs);
+    counts.unfinished += Math.max(0, this.#underway - this.#corrupted); // those arrived, if not as they were sent
+    if (isFailure) this.#recorder.timeFailed("message", this.#timeoutMs, this.#underway);
     this.#underway = 0;
     this.#isOver = true;
   }

@@ -12,8 +12,13 @@ const LENGTH_IN_16 = 126;
 const LENGTH_IN_64 = 127;
 /** The bit that makes a letter a small one, and leaves a digit as it is. */
 const LOWER_CASE = 0x20;
-/** More than this is no answer to anything that is sent here. */
-const LARGEST_FRAME_BYTES = 16_777_216;
+/** More than this, in one frame or put together, is no answer to anything that is sent here. */
+const LARGEST_BYTES = 2_097_152;
+/** In more frames nobody sends a message, though they may all be empty. */
+const MOST_PARTS = 1_000;
+const LARGEST_CONTROL_BYTES = 125;
+const RESERVED = 0x70;
+const FINAL_TEXT = FINAL | OP.text;
 
 /**
  * One frame from a client. Its masking key is zero, so that masking costs nothing here and a frame can be patched in
@@ -86,6 +91,7 @@ export interface FrameSink {
 export class FrameReader {
   #held: Buffer | null = null;
   #parts: Buffer[] | null = null;
+  #partsBytes = 0;
   #partsOpcode = 0;
 
   /** Reads what came in, `bytes` from `at` on, and gives every whole frame to `sink`. */
@@ -106,15 +112,20 @@ export class FrameReader {
         payload += length === LENGTH_IN_16 ? 2 : 8;
         if (payload > buffer.length) break;
         length = bigEndian(buffer, start + 2, payload);
-        if (isMasked || length > LARGEST_FRAME_BYTES) {
+        if (isMasked || length > LARGEST_BYTES) {
           sink.broken(isMasked ? "a masked frame" : `a frame of ${length} bytes`);
           return;
         }
       }
+      const wrong = first === FINAL_TEXT && !this.#parts ? null : this.#wrongWith(first, length);
+      if (wrong !== null) {
+        sink.broken(wrong);
+        return;
+      }
       const end = payload + length;
       if (end > buffer.length) break;
       const goesOn =
-        first & FINAL && (first & 0x0f || !this.#parts)
+        first & FINAL && first & 0x0f
           ? sink.frame(first & 0x0f, buffer, payload, end)
           : this.#gather(first, Buffer.from(buffer.subarray(payload, end)), sink);
       if (!goesOn) return;
@@ -123,13 +134,31 @@ export class FrameReader {
     if (start < buffer.length) this.#held = Buffer.from(buffer.subarray(start));
   }
 
+  /** What is wrong with how a frame begins, in words; null where nothing is. */
+  #wrongWith(first: number, length: number): string | null {
+    const opcode = first & 0x0f;
+    if (first & RESERVED) return "a frame with a reserved bit";
+    if (opcode >= OP.close) {
+      if (opcode > OP.pong) return `a frame of opcode ${opcode}`;
+      return first & FINAL && length <= LARGEST_CONTROL_BYTES ? null : "a control frame that is cut or too long";
+    }
+    if (opcode > OP.binary) return `a frame of opcode ${opcode}`;
+    if (opcode === OP.continuation && !this.#parts) return "a continuation of nothing";
+    if (opcode !== OP.continuation && this.#parts) return "a message within another one";
+    if (this.#partsBytes + length > LARGEST_BYTES) return `a message of more than ${LARGEST_BYTES} bytes`;
+    return this.#parts && this.#parts.length >= MOST_PARTS ? `a message in more than ${MOST_PARTS} frames` : null;
+  }
+
   /** A message in several frames; relays hardly send one, but may. */
   #gather(first: number, payload: Buffer, sink: FrameSink): boolean {
-    if (first & 0x0f) this.#partsOpcode = first & 0x0f;
-    this.#parts = [...(this.#parts ?? []), payload];
+    if (!this.#parts) this.#partsOpcode = first & 0x0f;
+    this.#parts ??= [];
+    this.#parts.push(payload);
+    this.#partsBytes += payload.length;
     if (!(first & FINAL)) return true;
     const whole = Buffer.concat(this.#parts);
     this.#parts = null;
+    this.#partsBytes = 0;
     return sink.frame(this.#partsOpcode, whole, 0, whole.length);
   }
 }

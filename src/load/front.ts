@@ -41,7 +41,8 @@ const COLUMNS = 80;
 export async function front(wire: Wire): Promise<void> {
   const args = process.argv.slice(2);
   if (args[0] === WORKER && process.send) return work(wire);
-  process.stdout.on("error", () => {}); // whoever read it has gone; --json and the exit code tell the rest
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, interrupt);
+  process.stdout.on("error", () => {}); // of what matters it is told where it is printed
   try {
     if (args.includes("--help") || args.includes("-h") || args[0] === "help")
       return print(helpText(version, expectationNames()));
@@ -59,17 +60,22 @@ async function obey(args: readonly string[]): Promise<number> {
   const [word, ...rest] = args;
   switch (word) {
     case "find": {
-      const { text, json, found, exitCode } = await find(rest, { cores: cpus().length, run, say: print });
-      print(text);
-      return (await writeOut("--json", json, () => `${JSON.stringify(found)}\n`)) ? exitCode : EXIT.broken;
+      const { text, json, found, exitCode } = await find(rest, {
+        cores: cpus().length,
+        run,
+        say: print,
+        refuseUnwritable,
+      });
+      const written = [await printWhole(text), await writeOut("--json", json, () => `${JSON.stringify(found)}\n`)];
+      return written.every(Boolean) ? exitCode : EXIT.broken;
     }
     case "merge": {
       const { outputs, result } = await merge(rest);
+      refuseUnwritable(filesOf(outputs));
       return await writeAll(result, { ...outputs, library: outputs.report === null ? null : await plottingLibrary() });
     }
     case "compare":
-      print(await compare(rest));
-      return EXIT.good;
+      return (await printWhole(await compare(rest))) ? EXIT.good : EXIT.broken;
     case "schema":
       if (rest.length > 1 || (rest[0] !== undefined && rest[0] !== "find"))
         throw new ConfigError(`schema takes nothing, or find, and not ${JSON.stringify(rest.join(" "))}`);
@@ -85,7 +91,7 @@ async function obey(args: readonly string[]): Promise<number> {
   const asked = readAsked(args, cpus().length);
   const { json, report, hdr, expect } = asked.plan;
   const expected = expect.map(readExpectation);
-  refuseUnwritable({ "--json": json, "--report": report, "--hdr": hdr && hdrFile(hdr, "connect") });
+  refuseUnwritable(filesOf({ json, report, hdr }));
   const library = report === null ? null : await plottingLibrary();
   return await writeAll(await run(asked, expected), { json, report, hdr, library });
 }
@@ -113,9 +119,10 @@ async function run(asked: Asked, expected: readonly Expectation[]): Promise<Resu
     meter: await meterFor(asked.plan),
     show: (progress) => display.show(progress),
   });
-  const forget = interruptOnSignal(coordinator, display);
+  running = { coordinator, display };
+  if (isInterrupted) coordinator.interrupt();
   const { measured, isBroken } = await coordinator.run().finally(() => display.end());
-  forget();
+  running = null;
   const judged = { ...measured, expectations: expected.map((expectation) => judge(expectation, measured)) };
   return { ...judged, exitCode: exitCodeOf(judged, isBroken) };
 }
@@ -125,14 +132,23 @@ interface Outputs {
   readonly json: string | null;
   readonly report: string | null;
   readonly hdr: string | null;
-  /** There where a report is. */
-  readonly library: Library | null;
 }
 
-/** Prints and writes a result. @returns the exit code: another one where a file could not be written */
-async function writeAll(result: Result, { json, report, hdr, library }: Outputs): Promise<number> {
-  print(summaryOf(result));
+/** The files, by their options. */
+function filesOf({ json, report, hdr }: Outputs): Record<string, string | null> {
+  return { "--json": json, "--report": report, "--hdr": hdr && hdrFile(hdr, "connect") };
+}
+
+/**
+ * Prints and writes a result. @returns the exit code: another one where a file could not be written
+ * @param library there where a report is
+ */
+async function writeAll(
+  result: Result,
+  { json, report, hdr, library }: Outputs & { readonly library: Library | null },
+): Promise<number> {
   const written = [
+    await printWhole(summaryOf(result)),
     await writeOut("--json", json, () => `${JSON.stringify(result)}\n`),
     library === null || (await writeOut("--report", report, () => reportOf(result, library))),
   ];
@@ -157,8 +173,14 @@ function hdrFile(prefix: string, time: string): string {
 
 /** @throws ConfigError where a file can't be written, so that no long run ends in vain */
 function refuseUnwritable(files: Readonly<Record<string, string | null>>): void {
-  for (const [flag, file] of Object.entries(files))
-    if (file !== null && !isWritable(file)) throw new ConfigError(`${flag} ${JSON.stringify(file)} can't be written`);
+  const taken = new Map<string, string>();
+  for (const [flag, file] of Object.entries(files)) {
+    if (file === null) continue;
+    const other = taken.get(file);
+    if (other !== undefined) throw new ConfigError(`${flag} ${JSON.stringify(file)} is the file of ${other} too`);
+    if (!isWritable(file)) throw new ConfigError(`${flag} ${JSON.stringify(file)} can't be written`);
+    taken.set(file, flag);
+  }
 }
 
 function isWritable(file: string): boolean {
@@ -186,22 +208,18 @@ function complain(message: string): void {
   process.stderr.write(`${NAME}: ${message}\n`);
 }
 
-/** @returns what leaves signals alone again */
-function interruptOnSignal(coordinator: Coordinator, display: Display): () => void {
-  let isInterrupted = false;
-  function stop(): void {
-    if (isInterrupted) {
-      display.end();
-      process.exit(EXIT.interrupted);
-    }
-    isInterrupted = true;
-    coordinator.interrupt();
+/** The run that goes on, and whether it, and what would follow it, is to end. */
+let running: { readonly coordinator: Coordinator; readonly display: Display } | null = null;
+let isInterrupted = false;
+
+/** By Ctrl-C or SIGTERM: ends what goes on with what was measured; a second time, or where nothing is, at once. */
+function interrupt(): void {
+  if (isInterrupted) {
+    running?.display.end();
+    process.exit(EXIT.interrupted);
   }
-  const signals = ["SIGINT", "SIGTERM"] as const;
-  for (const signal of signals) process.on(signal, stop);
-  return () => {
-    for (const signal of signals) process.off(signal, stop);
-  };
+  isInterrupted = true;
+  running?.coordinator.interrupt();
 }
 
 /** This program again, from source or as the binary, whose own files lie in a file system of Bun's. */
@@ -236,4 +254,14 @@ function mostPeers(): number {
 
 function print(text: string): void {
   process.stdout.write(text);
+}
+
+/** Says so where it can't be printed. @returns whether it could; who closed the pipe wanted no more */
+async function printWhole(text: string): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<Error | null | undefined>();
+  process.stdout.write(text, resolve);
+  const failure = await promise;
+  if (!failure || ("code" in failure && failure.code === "EPIPE")) return true;
+  complain(`what was measured could not be printed: ${failure.message}`);
+  return false;
 }

@@ -5,7 +5,7 @@ import { Agenda } from "./agenda.ts";
 import { Pacer } from "./pacer.ts";
 import { Pair } from "./pair.ts";
 import type { Peer } from "./peer.ts";
-import { expire, LEISURELY_MS, PROMPT_MS, type Scenario } from "./scenario.ts";
+import { expire, LEISURELY_MS, PROMPT_MS, type Scenario, STROKE_MS } from "./scenario.ts";
 import type { Stage } from "./stage.ts";
 import type { Kind } from "./wire.ts";
 
@@ -23,14 +23,15 @@ class Session extends Pair {
   readonly #handshake: Handshake;
   #missing: number;
   #isAnswered = false;
-  /** By how long each message was held back, by number and sender. */
-  readonly #heldMs: Readonly<Record<Peer["role"], number[]>> = { initiator: [], joiner: [] };
+  /** By how long each message was held back, by number and sender; null where none is. */
+  readonly #heldMs: Readonly<Record<Peer["role"], number[]>> | null;
   /** When it would have been whole, had nothing been held back. */
   #wholeMs = 0;
 
   constructor(stage: Stage, intendedMs: number, handshake: Handshake) {
     super(stage, intendedMs);
     this.#handshake = handshake;
+    this.#heldMs = stage.plan.trickle === "off" ? null : { initiator: [], joiner: [] };
     this.#missing = 2 * (1 + stage.plan.candidates);
   }
 
@@ -45,7 +46,7 @@ class Session extends Pair {
       this.#isAnswered = true;
       this.time("answer", nowMs - this.intendedMs);
     }
-    this.#wholeMs = Math.max(this.#wholeMs, nowMs - (this.#heldMs[this.other(peer).role][number] ?? 0));
+    this.#wholeMs = Math.max(this.#wholeMs, nowMs - (this.#heldMs?.[this.other(peer).role][number] ?? 0));
     if (--this.#missing > 0) return;
     this.close();
     this.#handshake.onDone(this, this.#wholeMs);
@@ -69,7 +70,7 @@ class Session extends Pair {
     const flow = this.flowOf(peer);
     const nowMs = performance.now();
     const number = flow.send(nowMs);
-    if (plan.trickle === "off") {
+    if (!this.#heldMs) {
       for (let i = 0; i < plan.candidates; i++) flow.send(nowMs);
       peer.send(script.train[peer.role].with(this.code));
       return;
@@ -127,7 +128,7 @@ export class Handshake implements Scenario {
     });
     if (this.#pacer) this.#beginDue(this.#pacer, nowMs);
     else this.#refill(nowMs);
-    const hasBegunAll = this.#pacer?.isOver ?? (this.#begun >= this.#most || nowMs >= this.#endMs);
+    const hasBegunAll = this.#begun >= this.#most || (this.#pacer?.isOver ?? nowMs >= this.#endMs);
     return this.#live.size === 0 && hasBegunAll;
   }
 
@@ -175,17 +176,31 @@ export class Handshake implements Scenario {
 
   #beginDue(pacer: Pacer, nowMs: number): void {
     const { recorder } = this.stage;
+    if (this.#begun >= this.#most) return;
     recorder.counts.offered += pacer.tick(nowMs, recorder.lag);
-    while (this.#live.size < this.#mostLive) {
-      const intendedMs = pacer.next();
-      if (intendedMs === null) return;
-      this.begin(intendedMs);
+    if (this.#isInVain(nowMs)) {
+      recorder.counts.offered += this.#most - pacer.due;
+      this.#giveUp(this.#most - this.#begun);
+      return;
+    }
+    const tooLateMs = nowMs - this.stage.plan.timeoutMs;
+    for (let intendedMs = pacer.first; intendedMs !== null; intendedMs = pacer.first) {
+      const isTooLate = intendedMs <= tooLateMs;
+      if (!isTooLate && this.#live.size >= this.#mostLive) return;
+      pacer.next();
+      this.#begun++;
+      if (isTooLate) this.#failUnbegun(1, "a session could not be begun before its time-out");
+      else {
+        this.begin(intendedMs);
+        if (performance.now() >= nowMs + STROKE_MS) return;
+      }
     }
   }
 
   #refill(nowMs: number): void {
     while (this.#live.size + this.#resting < this.#mostLive && this.#begun < this.#most && nowMs < this.#endMs) {
-      if (Number.isFinite(this.#most) && nowMs >= this.#progressMs + this.#patienceMs) {
+      if (this.#isInVain(nowMs)) {
+        this.stage.recorder.counts.offered += this.#most - this.#begun;
         this.#giveUp(this.#most - this.#begun);
         return;
       }
@@ -200,15 +215,22 @@ export class Handshake implements Scenario {
     return this.stage.plan.timeoutMs + this.stage.plan.durationMs;
   }
 
+  /** Whether a number of sessions was asked for, and none has ended well for too long. */
+  #isInVain(nowMs: number): boolean {
+    return Number.isFinite(this.#most) && nowMs >= this.#progressMs + this.#patienceMs;
+  }
+
   #giveUp(sessions: number): void {
-    const { recorder } = this.stage;
-    recorder.counts.offered += sessions;
-    recorder.counts.failed += sessions;
     this.#begun += sessions;
     const sentence = `for ${this.#patienceMs / 1_000} s no session ended well, so the others were not begun`;
-    for (let i = 0; i < sessions; i++) {
-      recorder.error("timeout:begin", sentence);
-      recorder.timeFailed("session", this.stage.plan.timeoutMs);
-    }
+    this.#failUnbegun(sessions, sentence);
+  }
+
+  /** So many that were offered were never begun. */
+  #failUnbegun(sessions: number, sentence: string): void {
+    const { recorder, plan } = this.stage;
+    recorder.counts.failed += sessions;
+    recorder.error("timeout:begin", sentence, sessions);
+    recorder.timeFailed("session", plan.timeoutMs, sessions);
   }
 }

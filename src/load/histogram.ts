@@ -38,12 +38,12 @@ export class Histogram {
   }
 
   /** @param micros a time in microseconds; less than nothing counts as nothing */
-  add(micros: number): void {
+  add(micros: number, count = 1): void {
     const value = Math.min(LARGEST, Math.max(0, Math.round(micros)));
     const index = indexOf(value);
-    this.#counts[index] = (this.#counts[index] ?? 0) + 1;
-    this.#count++;
-    this.#sum += value;
+    this.#counts[index] = (this.#counts[index] ?? 0) + count;
+    this.#count += count;
+    this.#sum += value * count;
     if (value > this.#max) this.#max = value;
   }
 

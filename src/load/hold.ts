@@ -1,9 +1,10 @@
 /**
- * Pairs that connect, a few at a time, and are then kept as they are; answering pings is the socket's own business.
+ * Pairs that connect, a few at a time, and are then kept as they are; answering pings is the socket's own business. At the
+ * end each peer pings once itself: a relay that stands still keeps its connections, and would be taken for a good one.
  */
 import { Pacer } from "./pacer.ts";
 import { Pair } from "./pair.ts";
-import { expire, LEISURELY_MS, PROMPT_MS, type Scenario } from "./scenario.ts";
+import { expire, LEISURELY_MS, PROMPT_MS, type Scenario, STROKE_MS } from "./scenario.ts";
 import type { Route, Stage } from "./stage.ts";
 
 /** A pair that stays. */
@@ -26,6 +27,16 @@ export class HeldPair extends Pair {
     from.send(this.stage.script.candidate[from.role].with(this.code, this.flowOf(from).send(intendedMs)));
   }
 
+  /** Asks the relay whether it is there still. */
+  ask(): void {
+    this.initiator.ask();
+    this.joiner.ask();
+  }
+
+  get hasAnswer(): boolean {
+    return this.initiator.hasAnswer && this.joiner.hasAnswer;
+  }
+
   protected override ready(): void {
     this.#hold.onReady(this);
   }
@@ -46,14 +57,14 @@ export class Hold implements Scenario {
   readonly #pacer: Pacer | null;
   #begun = 0;
   #settledMs: number | null = null;
-  /** When a pair last became ready, or the first one was begun. */
-  #progressMs: number;
+  #askedMs: number | null = null;
+  /** Since when pairs wait and none became ready; null where none waits. */
+  #vainSinceMs: number | null = null;
 
   constructor(stage: Stage, startMs: number) {
     const { rate, rampMs, pairs } = stage.plan;
     this.stage = stage;
     this.startMs = startMs;
-    this.#progressMs = startMs;
     this.#pacer = rate
       ? new Pacer({ perSecond: rate, rampMs, startMs, endMs: Number.POSITIVE_INFINITY, most: pairs })
       : null;
@@ -97,13 +108,24 @@ export class Hold implements Scenario {
 
   /** What is done once all pairs are there. @returns whether it is over */
   protected run(nowMs: number, settledMs: number): boolean {
-    return nowMs >= settledMs + this.stage.plan.durationMs;
+    return nowMs >= settledMs + this.stage.plan.durationMs && this.#haveAnswered(nowMs);
+  }
+
+  /** Asks for all, and fails those that got no answer in time. @returns whether that is over */
+  #haveAnswered(nowMs: number): boolean {
+    const { timeoutMs } = this.stage.plan;
+    if (this.#askedMs === null) for (const pair of this.standing) pair.ask();
+    this.#askedMs ??= nowMs;
+    const silent = [...this.standing].filter(({ hasAnswer }) => !hasAnswer);
+    if (silent.length > 0 && nowMs < this.#askedMs + timeoutMs) return false;
+    for (const pair of silent) pair.fail("timeout:pong", `at the end no pong came within ${timeoutMs / 1_000} s`);
+    return true;
   }
 
   onReady(pair: HeldPair): void {
-    this.#progressMs = performance.now();
     this.waiting.delete(pair);
     this.standing.add(pair);
+    this.#vainSinceMs = this.waiting.size > 0 ? performance.now() : null;
   }
 
   onFailed(pair: HeldPair): void {
@@ -116,33 +138,30 @@ export class Hold implements Scenario {
 
   #gather(nowMs: number): void {
     const { recorder, plan } = this.stage;
+    if (this.#vainSinceMs !== null && nowMs >= this.#vainSinceMs + plan.timeoutMs) {
+      this.#giveUp(plan.pairs - this.#begun);
+      return;
+    }
     if (!this.#pacer) {
       while (this.#begun < plan.pairs && this.waiting.size < plan.concurrency) {
-        if (nowMs >= this.#progressMs + plan.timeoutMs) {
-          this.#giveUp(plan.pairs - this.#begun);
-          return;
-        }
         recorder.counts.offered++;
         this.#begin(nowMs);
       }
       return;
     }
     recorder.counts.offered += this.#pacer.tick(nowMs, recorder.lag);
-    for (let intendedMs = this.#pacer.next(); intendedMs !== null; intendedMs = this.#pacer.next())
-      this.#begin(intendedMs);
+    while (this.#pacer.isOwed && performance.now() < nowMs + STROKE_MS) this.#begin(this.#pacer.next() ?? nowMs);
   }
 
   /** For a whole time-out no pair has become ready: the others would only wait in turn for the same. */
   #giveUp(pairs: number): void {
     const { recorder, plan } = this.stage;
-    recorder.counts.offered += pairs;
+    recorder.counts.offered += plan.pairs - (this.#pacer?.due ?? this.#begun);
     recorder.counts.failed += pairs;
     this.#begun += pairs;
     const sentence = `for ${plan.timeoutMs / 1_000} s no pair became ready, so the others were not begun`;
-    for (let i = 0; i < pairs; i++) {
-      recorder.error("timeout:begin", sentence);
-      recorder.timeFailed("ready", plan.timeoutMs);
-    }
+    if (pairs > 0) recorder.error("timeout:begin", sentence, pairs);
+    recorder.timeFailed("ready", plan.timeoutMs, pairs);
   }
 
   #begin(intendedMs: number): void {
@@ -150,6 +169,7 @@ export class Hold implements Scenario {
     this.#begun++;
     this.stage.recorder.counts.started++;
     this.waiting.add(pair);
+    this.#vainSinceMs ??= performance.now();
     pair.start();
   }
 

@@ -13,6 +13,12 @@ export function thisMachine(): Result["machine"] {
   return { cpu: cpus()[0]?.model ?? "unknown", cores: cpus().length, kernel: release(), bun: Bun.version };
 }
 
+/** How many ports the kernel takes to connect from, from one address; null where that can't be read. */
+export function portsOfAnAddress(): number | null {
+  const [, first, last] = /^(\d+)\s+(\d+)/.exec(readOr("/proc/sys/net/ipv4/ip_local_port_range")) ?? [];
+  return first === undefined ? null : Number(last) - Number(first) + 1;
+}
+
 /** The processes that listen on a port of this machine, as far as their open files may be seen. */
 export function listenersOn(port: number): number[] {
   const inodes = new Set(TABLES.flatMap((table) => socketsOn(port, table)));

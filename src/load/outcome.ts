@@ -46,7 +46,9 @@ export function exitCodeOf(result: Judged, isBroken: boolean): number {
   if (expectations.some(({ isMet }) => !isMet)) return EXIT.missed;
   if (isNothing(result) && !isNamed(result, named)) return EXIT.nothing;
   if (isOpen("stranded") || (isOpen("dropped") && !isNamed(result, named))) return EXIT.dropped;
-  if (isOpen(...FAULTS) || (counts.failed > 0 && !isNamed(result, named))) return EXIT.failed;
+  const isPairNamed = (name: "dropped" | "stranded") => (named.has(name) ? counts[name] : 0);
+  const unnamed = counts.failed - isPairNamed("dropped") - isPairNamed("stranded");
+  if (isOpen(...FAULTS) || (unnamed > 0 && !isNamed(result, named))) return EXIT.failed;
   return EXIT.good;
 }
 

@@ -9,6 +9,9 @@
  */
 export const TIMER_STEP_MS = 1.5;
 
+/** Taken ones are dropped in bundles, since that moves the others. */
+const BUNDLE = 65_536;
+
 export interface Pace {
   readonly perSecond: number;
   /** How long it takes to reach that rate, from nothing. */
@@ -65,12 +68,17 @@ export class Pacer {
     return this.#due - before;
   }
 
-  /** When the next of those that are due was meant, in ms; null where none is due. */
+  /** When the next of those that are due was meant, in ms; null where none is due. It is not taken yet. */
+  get first(): number | null {
+    return this.#owed[this.#taken] ?? null;
+  }
+
+  /** The same, taken. */
   next(): number | null {
-    if (!this.isOwed) return null;
-    const intendedMs = this.#owed[this.#taken++] ?? null;
-    if (!this.isOwed) {
-      this.#owed = [];
+    const intendedMs = this.first;
+    if (intendedMs === null) return null;
+    if (++this.#taken === this.#owed.length || this.#taken === BUNDLE) {
+      this.#owed = this.#owed.slice(this.#taken);
       this.#taken = 0;
     }
     return intendedMs;

@@ -37,11 +37,19 @@ export interface Gauge {
 
 const STATUS_AT = 9; // in "HTTP/1.1 101 Switching Protocols"
 const HEAD_END = "\r\n\r\n";
+/** An answer to an upgrade has no more before its end. */
+const MOST_HEAD_BYTES = 16_384;
+/** The key of RFC 6455's own example, which every upgrade has here, and what a relay makes of it. */
+export const KEY = "dGhlIHNhbXBsZSBub25jZQ==";
+const ACCEPTED = /^sec-websocket-accept: *s3pPLMBiTxaQ9kYGzzhZRbK\+xOo= *\r$/im;
+/** Where more than this waits to be sent, it is of a relay that no longer reads. */
+const MOST_UNSENT_BYTES = 4_194_304;
 /** No close frame came: RFC 6455's own number for that. */
 const NO_CLOSE_FRAME = 1006;
 /** A close frame may come without a code. */
 const NO_CODE = 1005;
 const NO_PORT_LEFT = "no port of this machine is left, or --source is not its address";
+const PING = frame(OP.ping, new Uint8Array());
 const CLOSE_NORMALLY = frame(OP.close, Uint8Array.of(1_000 >> 8, 1_000 & 0xff));
 
 export class Peer implements FrameSink {
@@ -55,10 +63,13 @@ export class Peer implements FrameSink {
   /** What of the head of the answer has come, until it is whole. */
   #head: Buffer | null = null;
   #state: "connecting" | "open" | "over" = "connecting";
-  /** What the kernel has not taken yet. */
-  #unsent: Buffer | null = null;
+  /** What the kernel has not taken yet, in the order in which it was sent. */
+  #unsent: Uint8Array[] = [];
+  #unsentBytes = 0;
   /** Whether it answers pings. */
   isAlive = true;
+  /** Whether its own ping was answered. */
+  hasAnswer = false;
 
   /** @param request makes the whole upgrade, once there is a connection */
   constructor(owner: Owner, role: Role, way: Way, request: () => Uint8Array, gauge: Gauge) {
@@ -80,15 +91,21 @@ export class Peer implements FrameSink {
 
   /** Whether the kernel has not taken all that was sent. */
   get isStuffed(): boolean {
-    return this.#unsent !== null;
+    return this.#unsentBytes > 0;
   }
 
   /** Sends whole frames; `bytes` may be used again after the call. */
   send(bytes: Uint8Array): void {
     const socket = this.#socket;
     if (socket === null || this.#state === "over") return;
-    const sent = this.#unsent ? 0 : Math.max(0, socket.write(bytes));
-    if (sent < bytes.length) this.#unsent = Buffer.concat([this.#unsent ?? Buffer.alloc(0), bytes.subarray(sent)]);
+    if (this.#unsentBytes > MOST_UNSENT_BYTES) {
+      this.#lose("stuffed", `the relay let more than ${MOST_UNSENT_BYTES} bytes of a peer pile up unread`);
+      return;
+    }
+    const sent = this.isStuffed ? 0 : Math.max(0, socket.write(bytes));
+    if (sent >= bytes.length) return;
+    this.#unsent.push(Uint8Array.from(bytes.subarray(sent)));
+    this.#unsentBytes += bytes.length - sent;
   }
 
   /** Says goodbye with 1000 and hangs up. */
@@ -96,6 +113,12 @@ export class Peer implements FrameSink {
     if (this.#state === "open") this.send(CLOSE_NORMALLY);
     this.#finish();
     this.#socket?.end();
+  }
+
+  /** Asks the relay whether it is there still. */
+  ask(): void {
+    this.hasAnswer = false;
+    this.send(PING);
   }
 
   /** Hangs up without a word, as a peer whose process dies. */
@@ -112,6 +135,7 @@ export class Peer implements FrameSink {
   frame(opcode: number, bytes: Buffer, start: number, end: number): boolean {
     if (opcode === OP.text) this.#owner.text(this, bytes, start, end);
     else if (opcode === OP.binary) this.#owner.damaged(this);
+    else if (opcode === OP.pong) this.hasAnswer = true;
     else if (opcode === OP.ping && this.isAlive) this.send(frame(OP.pong, bytes.subarray(start, end)));
     else if (opcode === OP.close) {
       const code = end - start < 2 ? NO_CODE : ((bytes[start] ?? 0) << 8) | (bytes[start + 1] ?? 0);
@@ -144,9 +168,10 @@ export class Peer implements FrameSink {
   }
 
   onDrain(): void {
-    const unsent = this.#unsent;
-    this.#unsent = null;
-    if (unsent) this.send(unsent);
+    const unsent = Buffer.concat(this.#unsent);
+    this.#unsent = [];
+    this.#unsentBytes = 0;
+    this.send(unsent);
   }
 
   onEnd(failure: Error | null): void {
@@ -161,15 +186,21 @@ export class Peer implements FrameSink {
     const head = this.#head ? Buffer.concat([this.#head, bytes]) : bytes;
     const end = head.indexOf(HEAD_END);
     if (end < 0) {
-      this.#head = Buffer.from(head);
+      if (head.length > MOST_HEAD_BYTES) this.#lose("broken", "an upgrade was answered without an end");
+      else this.#head = Buffer.from(head);
       return;
     }
     this.#head = null;
-    const status = head.toString("latin1", STATUS_AT, STATUS_AT + 3);
+    const text = head.toString("latin1", 0, end + 2);
+    const status = text.slice(STATUS_AT, STATUS_AT + 3);
     if (status !== "101") {
-      const line = head.toString("latin1", 0, head.indexOf("\r"));
+      const line = text.slice(0, text.indexOf("\r"));
       const kind = /^\d{3}$/.test(status) ? `refused:${status}` : "broken";
       this.#lose(kind, `an upgrade was answered with ${JSON.stringify(line)}`);
+      return;
+    }
+    if (!ACCEPTED.test(text)) {
+      this.#lose("broken", "an upgrade was answered without the right Sec-WebSocket-Accept");
       return;
     }
     this.#state = "open";

@@ -1,8 +1,14 @@
 /**
  * What one worker counts and times, until it reports. It decides nothing.
  */
+import { cut } from "./figures.ts";
 import { Histogram, type HistogramData } from "./histogram.ts";
 import { COUNTS, type CountName, type Delta, TIMES, type TimeName } from "./result.ts";
+
+/** A relay's words may be endless, and so may be its kinds of errors. */
+const LONGEST_SENTENCE = 1_000;
+const MOST_KINDS = 200;
+const OTHER_KINDS = "other";
 
 /** What only the process itself knows, at the time of a report. */
 export interface Usage {
@@ -23,6 +29,7 @@ export class Recorder {
   #storms: { pairs: number; readonly times: Histogram }[] = [];
   #leastPeers = 0;
   #errors: Record<string, number> = {};
+  readonly #kinds = new Set<string>();
   #firstErrors: Record<string, string> = {};
   #lastDoneAt: number | null = null;
 
@@ -38,14 +45,15 @@ export class Recorder {
   }
 
   /** @param ms how long it took since it was meant to begin */
-  time(name: TimeName, ms: number): void {
-    this.#times[name].add(ms * 1_000);
+  time(name: TimeName, ms: number, count = 1): void {
+    this.#times[name].add(ms * 1_000, count);
   }
 
   /** Times what never came to be. @param ms its time-out, or what it waited where that is more */
-  timeFailed(name: TimeName, ms: number): void {
-    this.time(name, ms);
-    this.#failedTimes[name] = (this.#failedTimes[name] ?? 0) + 1;
+  timeFailed(name: TimeName, ms: number, count = 1): void {
+    if (count === 0) return;
+    this.time(name, ms, count);
+    this.#failedTimes[name] = (this.#failedTimes[name] ?? 0) + count;
   }
 
   /** So many pairs were cut off. @param storm from 0 */
@@ -74,11 +82,14 @@ export class Recorder {
     this.#lastDoneAt = atMs / 1_000;
   }
 
-  /** @param sentence what happened, for people; asked for only where it is the first of its kind */
-  error(kind: string, sentence: string): void {
-    const count = this.#errors[kind] ?? 0;
-    if (count === 0) this.#firstErrors[kind] = sentence;
-    this.#errors[kind] = count + 1;
+  /** @param sentence what happened, for people */
+  error(kind: string, sentence: string, count = 1): void {
+    const isKnown = this.#kinds.has(kind) || this.#kinds.size < MOST_KINDS;
+    const name = isKnown ? kind : OTHER_KINDS;
+    this.#kinds.add(name);
+    const before = this.#errors[name] ?? 0;
+    if (before === 0) this.#firstErrors[name] = cut(sentence, LONGEST_SENTENCE);
+    this.#errors[name] = before + count;
   }
 
   /** What was measured since the last call. */

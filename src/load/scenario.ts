@@ -4,6 +4,8 @@
 
 /** The shortest that a timer waits, in ms: for what is begun at a set time. */
 export const PROMPT_MS = 1;
+/** So long things are begun at a stroke, in ms; then it is read what came. */
+export const STROKE_MS = 50;
 /** Enough to notice what took too long; a tick costs some 30 microseconds of processor time. */
 export const LEISURELY_MS = 20;
 

@@ -77,13 +77,23 @@ export class Message {
    * @returns its number, or CORRUPTED or MISDELIVERED
    */
   read(bytes: Buffer, start: number, end: number, code: Uint8Array): number {
-    if (this.#isVerbatim && end - start !== this.#length) return CORRUPTED;
+    if (this.#isVerbatim) {
+      if (end - start !== this.#length) return CORRUPTED;
+      const number = readHex(bytes, start + this.#number);
+      if (number >= 0 && this.#isWhole(bytes, start, code, number)) return number;
+    }
     const text = this.#isVerbatim ? start : this.#find(bytes, start, end);
     if (text === null || text + this.#end > end) return CORRUPTED;
     if (readHex(bytes, text + this.#sum) !== this.#sumOf(bytes, text) || !this.#isSame(bytes, text)) return CORRUPTED;
     if (bytes[text + this.#sender] !== this.bytes[this.#start + this.#sender]) return MISDELIVERED;
     for (let i = 0; i < code.length; i++) if (bytes[text + this.#sealedCode + i] !== code[i]) return MISDELIVERED;
     return readHex(bytes, text + this.#number);
+  }
+
+  /** Whether it is just what was sent: one comparison with it made anew, and nearly always the only one. */
+  #isWhole(bytes: Buffer, text: number, code: Uint8Array, number: number): boolean {
+    const sent = this.with(code, number);
+    return bytes.compare(sent, this.#start, sent.length, text, text + this.#length) === 0;
   }
 
   /** Of number, sender and session, which stand behind each other. */

@@ -5,7 +5,7 @@
 import { isIP } from "node:net";
 import type { Plan } from "./config.ts";
 import { frame, OP, Template } from "./frames.ts";
-import { type Owner, Peer, type Way } from "./peer.ts";
+import { KEY, type Owner, Peer, type Way } from "./peer.ts";
 import type { Recorder } from "./recorder.ts";
 import { Message, Train } from "./seal.ts";
 import { CODE, type Role, type SealedKind, type Wire } from "./wire.ts";
@@ -28,8 +28,6 @@ export interface Route {
 
 /** Stands in an upgrade for as many of the last hex digits of the session code; it can't be part of a URL or a header. */
 const SHARD = "\0\0\0";
-/** Of RFC 6455's own example: relays have to take any, and compute the same from all. */
-const KEY = "dGhlIHNhbXBsZSBub25jZQ==";
 
 export class Stage {
   readonly plan: Plan;

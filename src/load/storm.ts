@@ -5,7 +5,7 @@
 import { HeldPair, Hold } from "./hold.ts";
 import { TIMER_STEP_MS } from "./pacer.ts";
 import type { TimeName } from "./result.ts";
-import { PROMPT_MS } from "./scenario.ts";
+import { PROMPT_MS, STROKE_MS } from "./scenario.ts";
 import type { Route, Stage } from "./stage.ts";
 
 /** How long all is quiet before a storm, in ms. */
@@ -74,9 +74,7 @@ export class Storm extends Hold {
 
   override onReady(pair: HeldPair): void {
     super.onReady(pair);
-    const nowMs = performance.now();
-    if (pair instanceof ReturningPair) this.stage.recorder.returned(this.#storms - 1, nowMs - this.#cutMs);
-    else this.stage.recorder.done(nowMs - this.startMs);
+    if (pair instanceof ReturningPair) this.stage.recorder.returned(this.#storms - 1, performance.now() - this.#cutMs);
   }
 
   override onFailed(pair: HeldPair): void {
@@ -85,11 +83,11 @@ export class Storm extends Hold {
       super.onFailed(pair);
       return;
     }
-    if (!this.waiting.delete(pair)) {
-      this.standing.delete(pair); // it had come back
-      recorder.counts.dropped++;
+    if (!this.waiting.has(pair)) {
+      super.onFailed(pair); // it had come back
       return;
     }
+    this.waiting.delete(pair);
     const atMs = performance.now() + Math.random() * Math.min(MOST_BACK_OFF_MS, BACK_OFF_MS * 2 ** pair.tries);
     const { code, route, intendedMs, tries } = pair;
     if (atMs <= intendedMs + plan.timeoutMs) {
@@ -97,6 +95,7 @@ export class Storm extends Hold {
       this.#isSorted = false;
       return;
     }
+    recorder.counts.failed++;
     recorder.counts.stranded++;
     for (let peers = 0; peers < 2; peers++) recorder.timeFailed("return", plan.timeoutMs);
   }
@@ -110,6 +109,7 @@ export class Storm extends Hold {
       const pair = new ReturningPair(this.stage, next, this);
       this.waiting.add(pair);
       pair.start();
+      if (performance.now() >= nowMs + STROKE_MS) break; // a kernel that looks for free ports takes its time
     }
     if (this.isBusy) {
       this.#calmSinceMs = null;
@@ -119,12 +119,6 @@ export class Storm extends Hold {
     this.#calmSinceMs ??= nowMs;
     if (nowMs >= this.#calmSinceMs + CALM_MS) this.#isAsking = true;
     return false;
-  }
-
-  /** Those that came back have been counted already. */
-  protected override finish(): void {
-    for (const pair of this.standing) pair.close();
-    this.standing.clear();
   }
 
   /** Cuts all off, when every worker is ready for it. */

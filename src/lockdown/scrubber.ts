@@ -35,11 +35,13 @@ for (let size = 64; size < LARGEST_BLOCK_BYTES; size *= 2)
   BLOCK_SIZES.push(size * 1.25, size * 1.5, size * 1.75, size * 2);
 
 /** The parser keeps short texts that it has met, by their look: codes of every length and beginning take their place. */
-const DECOYS = Array.from({ length: 57 }, (_, more) =>
-  Array.from("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-", (first) => {
-    return `{"type":"join","sessionCode":"${first.repeat(8 + more)}"}`;
-  }),
-).flat();
+function newDecoys(): readonly string[] {
+  return Array.from({ length: 57 }, (_, more) =>
+    Array.from("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-", (first) => {
+      return `{"type":"join","sessionCode":"${first.repeat(8 + more)}"}`;
+    }),
+  ).flat();
+}
 
 /** As PEM. */
 interface Keys {
@@ -53,6 +55,7 @@ export class Scrubber {
   /** The activity up to which nothing is left: what came since is how much there may be to overwrite. */
   #doneAt = 0;
   #turnsLeft = 0;
+  #decoys: readonly string[] | null = null;
 
   private constructor(pipe: WebSocket | null) {
     this.#pipe = pipe;
@@ -86,7 +89,8 @@ export class Scrubber {
       fill(size, Math.min(many, (isQuiet ? BYTES_WHEN_QUIET : BYTES_WHEN_BUSY) / size));
       await Bun.sleep(PAUSE_MS);
     }
-    for (const decoy of DECOYS) JSON.parse(decoy);
+    this.#decoys ??= newDecoys(); // no start waits for them
+    for (const decoy of this.#decoys) JSON.parse(decoy);
     /^/.test(""); // the engine keeps the text of the last match
     if (this.#turnsLeft > 0) return;
     this.#pipe?.send(new Uint8Array(READ_BUFFER_BYTES));

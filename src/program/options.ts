@@ -3,7 +3,6 @@
  * and the errors of a bad start are made from it, so none of them can drift. Pure: it reads only what it is given, and
  * no file.
  */
-import { parseArgs } from "node:util";
 import type { EngineUrl } from "../cluster/cluster.ts";
 import { type Cidr, parseAddress } from "../core/addresses.ts";
 import { readEngine } from "./engines.ts";
@@ -136,29 +135,17 @@ function givenOptions(
 
 function readFlags(table: OptionTable, args: readonly string[]): Map<string, string> {
   const options = new Map(Object.values(table).map((option) => [option.flag, option]));
-  const { tokens } = parseArgs({
-    args: [...args],
-    options: Object.fromEntries(
-      [...options.values()].map(({ flag, kind }) => [
-        flag.slice(2),
-        { type: kind === "switch" ? "boolean" : "string" },
-      ]),
-    ),
-    strict: false, // what is unknown or missing is told in words of our own
-    tokens: true,
-  });
   const given = new Map<string, string>();
-  for (const token of tokens) {
-    const option = token.kind === "option" ? options.get(token.rawName) : undefined;
-    const word = args[token.index] ?? "";
-    if (token.kind === "positional")
-      throw new ConfigError(`${shown(word)} is one word too many; --help says what is taken`);
-    if (token.kind !== "option" || !option)
-      throw new ConfigError(unknownWord("unknown option", word, [...options.keys()]));
+  for (let i = 0; i < args.length; i++) {
+    const word = args[i] ?? "";
+    if (!/^-./s.test(word)) throw new ConfigError(`${shown(word)} is one word too many; --help says what is taken`);
+    const [, name = word, inline] = /^(--[^=]+)=(.*)$/s.exec(word) ?? [];
+    const option = options.get(name);
+    if (!option) throw new ConfigError(unknownWord("unknown option", word, [...options.keys()]));
     const { flag } = option;
     const before = given.get(flag);
     if (before !== undefined && separator(option) === null) throw new ConfigError(`${flag} is given twice`);
-    const value = token.value ?? (option.kind === "switch" ? "on" : undefined);
+    const value = inline ?? (option.kind === "switch" ? "on" : args[++i]);
     if (value === undefined) throw new ConfigError(`${flag} needs a value`);
     given.set(flag, before === undefined ? value : `${before}${separator(option)}${value}`);
   }

@@ -4,9 +4,9 @@
  */
 import { ptr } from "bun:ffi";
 import { constants, fstatSync, openSync, writeSync } from "node:fs";
-import { isatty } from "node:tty";
 import { openLibc } from "../lockdown/libc.ts";
 import { whyNot } from "./failure.ts";
+import { isTerminal } from "./terminal.ts";
 
 /** PIPE_BUF of linux/limits.h: a pipe of which poll says that it can be written to takes so many bytes. */
 const PIECE_BYTES = 4_096;
@@ -85,7 +85,7 @@ export class Outlet {
  */
 function reopened(descriptor: number): number | null {
   return attempt(() => {
-    const isOpenable = isatty(descriptor) || fstatSync(descriptor).isFIFO();
+    const isOpenable = isTerminal(descriptor) || fstatSync(descriptor).isFIFO();
     const { O_WRONLY, O_NONBLOCK, O_NOCTTY } = constants;
     return isOpenable ? openSync(`/proc/self/fd/${descriptor}`, O_WRONLY | O_NONBLOCK | O_NOCTTY) : null;
   });

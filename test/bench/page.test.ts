@@ -1,9 +1,11 @@
 /** From the samples of a benchmark to docs/BENCHMARKS.md: every measurement has its row, and every table its place. */
 import { expect, test } from "bun:test";
 import { resolve } from "node:path";
+import type { FirstPeer } from "../../bench/first-peer.ts";
 import { type Limit, measurements, NAMES, type Sample } from "../../bench/measurements.ts";
 import { pageWith, tablesOf } from "../../bench/page.ts";
 import { SERVERS, type ServerName } from "../../bench/servers.ts";
+import { halfLoad, type TailSample } from "../../bench/tail.ts";
 import { NOTHING } from "../../src/load/figures.ts";
 import { Histogram } from "../../src/load/histogram.ts";
 import { percentilesOf } from "../../src/load/result.ts";
@@ -36,12 +38,31 @@ function samplesOf(sessionMicros: (measurement: string, round: number) => number
 const LIMITS: Limit[] = [0, 1].flatMap((round) =>
   Object.keys(SERVERS).map((server) => ({ server, round, rate: 800 + 100 * round, isBottleneck: round === 1 })),
 );
-const tables = (sessionMicros: Parameters<typeof samplesOf>[0]) =>
-  tablesOf(samplesOf(sessionMicros), LIMITS, CIRCUMSTANCES);
+/** Of two starts of each, which take 40 and 60 ms until a pair is ready. */
+const STARTS: FirstPeer[] = [0, 1].flatMap((i) =>
+  CIRCUMSTANCES.servers.map((server) => {
+    const ready = 40_000 + 20_000 * i;
+    return { server, listening: ready - 5_000, joined: server === "relay" ? ready - 1_000 : null, ready };
+  }),
+);
+/** Of two rounds at half load, in which the rival takes twice as long. */
+const TAILS: TailSample[] = [0, 1].flatMap((round) =>
+  (["relay", "uws"] as const).map((server) => {
+    const messages = new Histogram();
+    messages.add(server === "relay" ? 200 : 400);
+    const percentiles = { message: percentilesOf(messages) };
+    const result = { ...SESSIONS, percentiles, messagesAchievedPerSecond: 20_000, messagesOfferedPerSecond: 20_000 };
+    return { server, round, result };
+  }),
+);
+const tables = (sessionMicros: Parameters<typeof samplesOf>[0], circumstances = CIRCUMSTANCES) =>
+  tablesOf({ samples: samplesOf(sessionMicros), limits: LIMITS, starts: STARTS, tails: TAILS }, circumstances);
 
 test("every figure in the tables comes from a measurement that is made", () => {
-  const blocks = Object.entries(tables(() => 100));
-  for (const [name, block] of blocks) expect([name, block.includes(NOTHING)]).toEqual([name, false]);
+  const { starts, ...blocks } = tables(() => 100);
+  for (const [name, block] of Object.entries(blocks)) expect([name, block.includes(NOTHING)]).toEqual([name, false]);
+  expect(starts).toContain("| until its first peer has heard `joined` | 49 ms (39 ms to 59 ms) | – |");
+  expect(starts).toContain("| until its first pair has heard `ready` | 50 ms (40 ms to 60 ms) | 50 ms");
 });
 
 test("every table has its place in the docs, and the one before it is gone", async () => {
@@ -65,11 +86,34 @@ test("the largest rates are told with their spread, and how often they may be th
 
 test("what could not be measured here is said, and has no column", () => {
   const servers = CIRCUMSTANCES.servers.filter((name) => name !== "go");
-  const { machine = "", ratios = "" } = tablesOf(
-    samplesOf(() => 100),
-    LIMITS,
-    { ...CIRCUMSTANCES, servers },
-  );
+  const { machine = "", ratios = "", starts = "" } = tables(() => 100, { ...CIRCUMSTANCES, servers });
+  expect(starts).not.toContain("gorilla");
   expect(machine).toContain("- PDP-11 was not measured: there is none");
   expect(ratios).not.toContain("gorilla");
+});
+
+test("the slowest messages are told of the relay and the hardest rival, beside each other", () => {
+  const { tail = "" } = tables(() => 100);
+  expect(tail).toContain("Messages a second: 20,000; rounds: 2.");
+  expect(tail).toContain("| 99.9th percentile | 200 µs | 400 µs |");
+  expect(tail).toContain("| 99.9th percentile | 2 |");
+  const alone = CIRCUMSTANCES.servers.filter((name) => name !== "uws");
+  expect(tables(() => 100, { ...CIRCUMSTANCES, servers: alone })["tail"]).toContain("No rival");
+});
+
+test("half load is what takes half of the relay's core, or less where the load tester can't make it", async () => {
+  const result = (share: number, load: number) => ({
+    ...SESSIONS,
+    messagesAchievedPerSecond: 20_000,
+    cost: SESSIONS.cost && { ...SESSIONS.cost, cpuMicrosPerMessage: (share * 1e6) / 20_000 },
+    generator: { ...SESSIONS.generator, load, isBottleneck: false },
+  });
+  expect(await halfLoad(async () => result(0.25, 0.1))).toBe(100);
+  const upTo = (most: number) => async (rate: number) => {
+    const { generator, ...others } = result(0.25, 0.1);
+    return { ...others, generator: { ...generator, isBottleneck: rate > most } };
+  };
+  expect(await halfLoad(upTo(60))).toBe(49);
+  expect(await halfLoad(upTo(0))).toBe(1);
+  expect(await halfLoad(async () => result(0.25, 0.7))).toBe(50);
 });

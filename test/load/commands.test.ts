@@ -1,19 +1,19 @@
 /** What is done with results besides showing them: found, merged, compared, exported; and the schema that they keep to. */
 import { describe, expect, test } from "bun:test";
 import { find } from "../../src/load/commands.ts";
-import { comparison, differences } from "../../src/load/compare.ts";
-import { type Step, search } from "../../src/load/find.ts";
+import { comparison, differences, doubtsOf } from "../../src/load/compare.ts";
+import { foundText, type Step, search } from "../../src/load/find.ts";
 import { hdrText } from "../../src/load/hdr.ts";
 import { Histogram, histogramOf } from "../../src/load/histogram.ts";
 import { merged } from "../../src/load/merge.ts";
 import { EXIT } from "../../src/load/outcome.ts";
 import schema from "../../src/load/result.schema.json" with { type: "json" };
 import { COUNT_MEANINGS, percentilesOf, type Result } from "../../src/load/result.ts";
+import { wrongIn } from "../../src/load/schema.ts";
 import { stormOf } from "../../src/load/tally.ts";
 import { newFolder } from "../support/machines/folder.ts";
 import { load, loadCommand } from "../support/machines/load-run.ts";
 import { EMPTY, stalledResult, tinyResult } from "../support/machines/results.ts";
-import { wrongIn } from "../support/machines/schema.ts";
 import { FakeRelay } from "../support/relays/fake-relay.ts";
 import { run } from "../support/relays/relay.ts";
 
@@ -40,6 +40,9 @@ describe("find", () => {
 
   test("says where none held, where the tester was the limit, and where it was interrupted", async () => {
     expect((await search(LIMITS, bearing([0, 0, 0]))).spread).toBeNull();
+    const all = [1e9, 1e9, 1e9];
+    expect(foundText(await search(LIMITS, bearing(all)), "pairs")).toContain("None failed, so it is only the largest");
+    expect(foundText(await search(LIMITS, bearing([300, 300, 300])), "pairs")).not.toContain("None failed");
     expect((await search(LIMITS, bearing([950, 950, 950]))).isBottleneck).toBe(true);
     expect((await search(LIMITS, bearing([300, 300, 300]))).isBottleneck).toBe(false);
     expect(await search(LIMITS, async () => null)).toMatchObject({ rates: [], spread: null });
@@ -52,7 +55,12 @@ test("a search ends where the tester itself fails, and says so by its exit code"
     runs++;
     return { ...EMPTY, exitCode: EXIT.broken };
   };
-  const { exitCode } = await find(["handshake", "ws://127.0.0.1:1"], { cores: 1, run, say() {} });
+  const { exitCode } = await find(["handshake", "ws://127.0.0.1:1"], {
+    cores: 1,
+    run,
+    say() {},
+    refuseUnwritable() {},
+  });
   expect({ runs, exitCode }).toEqual({ runs: 1, exitCode: EXIT.broken });
 });
 
@@ -114,15 +122,38 @@ describe("merge", () => {
     [["merge", "/nowhere"], "can't be read"],
     [["merge", "package.json"], "its schema is not 2"],
     [["merge"], "merge takes the files"],
-    [["compare", "package.json", "package.json"], "its schema is not 2"],
+    [["compare", "package.json", "./package.json"], "its schema is not 2"],
     [["schema", "everything"], "schema takes nothing, or find"],
+    [["merge", "a.json", "a.json"], '"a.json" is given twice'],
     [["find", "handshake", "ws://127.0.0.1:1", "--rate", "5"], "--rate is not given with find"],
+    [["find", "handshake", "ws://127.0.0.1:1", "--json", "/nowhere/a.json"], "can't be written"],
+    [["handshake", "ws://127.0.0.1:1", "--json", "/dev/null", "--report", "/dev/null"], "is the file of --json too"],
+    [["relay", "ws://127.0.0.1:1", "--pairs", "100", "--message-rate", "5001"], "is more than 5000"],
   ])("%j is refused in one line", async (args, message) => {
     const { exitCode, stderr } = await run(loadCommand("source", ...args));
     expect(exitCode).toBe(EXIT.refused);
     expect(stderr).toMatch(/^whisper-load: [^\n]+\n$/);
     expect(stderr).toContain(message);
   });
+});
+
+test.each(["merge", "compare"])("a file that %s is given, and no run wrote, is refused in one line", async (word) => {
+  await using folder = await newFolder();
+  const files = ["a.json", "b.json"].map((name) => folder.file(name));
+  for (const file of files) await Bun.write(file, JSON.stringify({ ...EMPTY, startedAt: undefined, later: 1 }));
+  const { exitCode, stderr } = await run(loadCommand("source", word, ...files));
+  expect({ exitCode, stderr }).toEqual({
+    exitCode: EXIT.refused,
+    stderr: `whisper-load: "${files[0]}" is not what --json writes: $.startedAt is missing\n`,
+  });
+});
+
+test.each(["merge", "compare"])("a file of a later version, with more in it, is as good to %s", async (word) => {
+  await using folder = await newFolder();
+  const files = ["a.json", "b.json"].map((name) => folder.file(name));
+  for (const file of files) await Bun.write(file, JSON.stringify({ ...EMPTY, later: 1 }));
+  const { stderr } = await run(loadCommand("source", word, ...files));
+  expect(stderr).toBe("");
 });
 
 describe("compare", () => {
@@ -154,6 +185,25 @@ describe("compare", () => {
     const asked = (rate: string, json: string) => ({ ...EMPTY, options: { rate, json } });
     expect(differences([asked("5", "a.json"), asked("5", "b.json")])).toEqual([]);
     expect(differences([asked("5", "a.json"), asked("6", "b.json")])).toEqual(["rate: 5 and 6"]);
+    const inTurns = ["5", "5", "5", "6"].map((rate) => asked(rate, "a.json"));
+    expect(differences(inTurns)).toEqual(["rate: 5 and 6"]);
+  });
+
+  test("says of which files the figures may be worth nothing", () => {
+    expect(doubtsOf(EMPTY)).toEqual([]);
+    const { counts, generator } = EMPTY;
+    const doubtful: Result = {
+      ...EMPTY,
+      interrupted: true,
+      counts: { ...counts, failed: 3, lost: 2, corrupted: 1 },
+      generator: { ...generator, isBottleneck: true },
+    };
+    expect(doubtsOf(doubtful)).toEqual([
+      "was interrupted",
+      expect.stringContaining("it was the bottleneck"),
+      "has 3 failed sessions, which count as their time-out",
+      "has 3 messages at fault",
+    ]);
   });
 
   test("refuses what is not in turns, or not of one kind", () => {

@@ -91,6 +91,13 @@ describe("a flow", () => {
     expect(counts).toMatchObject({ sent: 3, corrupted: 1, lost: 2 });
   });
 
+  test("a corrupted one is not unfinished too", () => {
+    const { flow, counts } = flowOf(3);
+    flow.arrive(CORRUPTED, 5, 100);
+    flow.abandon(false);
+    expect(counts).toMatchObject({ sent: 3, corrupted: 1, unfinished: 2 });
+  });
+
   test("what was on its way at the end is unfinished, and what comes then is no duplicate", () => {
     const { flow, counts } = flowOf(3);
     flow.arrive(0, 5, 100);

@@ -78,11 +78,31 @@ test("nothing is read after its sink wants no more", () => {
 
 test.each([
   ["masked", [0x81, 0x85, 0, 0, 0, 0, 1, 1, 1, 1, 1]],
-  ["far too long", [0x81, 127, 0, 0, 1, 0, 0, 0, 0, 0]],
+  ["far too long", [0x81, 127, 0, 0, 0, 0, 0, 0x20, 0, 1]],
+  ["of no known kind", [0x83, 1, 65]],
+  ["of no known kind of control", [0x8b, 0]],
+  ["with a reserved bit", [0xc1, 1, 65]],
+  ["a long ping", [0x89, 126, 0, 126]],
+  ["a ping in pieces", [0x09, 0]],
+  ["a continuation of nothing", [0x80, 1, 65]],
+  ["a message within another one", [0x01, 1, 65, 0x81, 1, 65]],
 ])("a frame that is %s breaks the stream", (_, bytes) => {
   const heard = new Heard();
   new FrameReader().read(Buffer.from(bytes), 0, heard);
   expect(heard.all).toEqual([expect.stringContaining("broken: ")]);
+});
+
+test("a message whose pieces never end is not kept without end", () => {
+  const pieces = (first: number, text: string, count: number) => {
+    const heard = new Heard();
+    const rest = Array.from({ length: count }, () => fromRelay(0x00, text));
+    new FrameReader().read(Buffer.concat([fromRelay(first, text), ...rest]), 0, heard);
+    return heard.all;
+  };
+  expect(pieces(0x01, "", 999)).toEqual([]);
+  expect(pieces(0x01, "", 1_000)).toEqual([expect.stringContaining("broken: ")]);
+  expect(pieces(0x02, "x".repeat(65_535), 31)).toEqual([]);
+  expect(pieces(0x02, "x".repeat(65_535), 33)).toEqual([expect.stringContaining("broken: ")]);
 });
 
 test.each([0, 1, 125, 126, 65_535, 65_536, 200_000])(

@@ -18,6 +18,23 @@ test("arrivals are evenly spaced, and counted by the rate", () => {
   expect(times.slice(0, 4)).toEqual([1_000, 1_010, 1_020, 1_030]);
 });
 
+test("those that are owed stay in order while they are taken, however many they are", () => {
+  const pacer = new Pacer({ perSecond: 1_000_000, rampMs: 0, startMs: 0, endMs: FOREVER, most: FOREVER });
+  let before = -1;
+  for (let now = 0; now < 500; now += 50) {
+    pacer.tick(now);
+    for (let taken = 0; taken < 30_000 && pacer.first !== null; taken++) {
+      const first = pacer.first;
+      expect(first).toBeGreaterThanOrEqual(before);
+      before = first;
+      expect(pacer.next()).toBe(first);
+    }
+  }
+  expect(pacer.isOwed).toBe(true);
+  expect(all(pacer).length).toBe(450_001 - 9 * 30_000 - 1);
+  expect(pacer).toMatchObject({ isOwed: false, first: null });
+});
+
 test("within the timer's own step nobody is late", () => {
   const pacer = new Pacer({ perSecond: 1_000, rampMs: 0, startMs: 0, endMs: FOREVER, most: FOREVER });
   const lags: number[] = [];

@@ -54,6 +54,20 @@ describe("what it says and writes", () => {
     expect(stderr).toMatch(new RegExp(`^whisper-load: ${flag} "/dev/full": .*ENOSPC.*\\n$`));
   });
 
+  test("a summary that can't be printed is said, and a reader that has gone is not", async () => {
+    await using fake = await FakeRelay.start();
+    await using folder = await newFolder();
+    const file = folder.file("result.json");
+    const command = loadCommand("source", "handshake", fake.url, "--sessions", "3", "--json", file);
+    const printing = async (where: string) =>
+      await run(["bash", "-c", `"$@" ${where}; echo "\${PIPESTATUS[0]}"`, "bash", ...command]);
+    const full = await printing(">/dev/full");
+    expect(full.stdout).toBe(`${EXIT.broken}\n`);
+    expect(full.stderr).toMatch(/^whisper-load: what was measured could not be printed: .*ENOSPC.*\n$/);
+    expect((await Bun.file(file).json()).counts.done).toBe(3);
+    expect(await printing("| true")).toMatchObject({ stdout: `${EXIT.good}\n`, stderr: "" });
+  });
+
   test.each(["--json", "--report"])("a folder that is not there is named before a run, for %s", async (flag) => {
     const command = loadCommand("source", "handshake", "ws://127.0.0.1:1", flag, "/nowhere/file");
     expect(await run(command)).toEqual({

@@ -43,6 +43,29 @@ test("what never came to be is among the times of all, counted apart, of all wor
   expect(tally.percentiles.ready).toMatchObject({ count: 4, failed: 3 });
 });
 
+test("of a relay's endless words, and of endless kinds of them, only so much is kept", () => {
+  const recorder = new Recorder();
+  for (let kind = 0; kind < 1_000; kind++) recorder.error(`refused:${kind}`, "x".repeat(100_000));
+  const { errors, firstErrors } = recorder.take(USAGE);
+  expect(Object.keys(errors)).toHaveLength(201);
+  expect(errors["other"]).toBe(800);
+  expect(JSON.stringify(firstErrors).length).toBeLessThan(250_000);
+  recorder.error("refused:999", "again");
+  recorder.error("refused:3", "again");
+  expect(recorder.take(USAGE).errors).toEqual({ other: 1, "refused:3": 1 });
+});
+
+test("so many of the same are as many single ones", () => {
+  const [single, many] = [new Recorder(), new Recorder()];
+  for (let i = 0; i < 5; i++) single.timeFailed("ready", 7);
+  many.timeFailed("ready", 7, 5);
+  for (let i = 0; i < 5; i++) single.error("broken", "so");
+  many.error("broken", "so", 5);
+  expect(many.take(USAGE)).toEqual(single.take(USAGE));
+  many.timeFailed("ready", 7, 0);
+  expect(many.take(USAGE)).toMatchObject({ times: {}, failedTimes: {} });
+});
+
 /** Without the histogram's own error. */
 function rounded(back: Storm["back"] | undefined) {
   return Object.fromEntries(

@@ -4,10 +4,13 @@
  */
 import { describe, expect, test } from "bun:test";
 import { EXIT } from "../../src/load/outcome.ts";
+import { newFolder } from "../support/machines/folder.ts";
 import { expectWhole } from "../support/machines/load-checks.ts";
-import { isRunning, LoadRun, load } from "../support/machines/load-run.ts";
+import { isRunning, LoadRun, load, loadCommand } from "../support/machines/load-run.ts";
+import { Network } from "../support/machines/netns.ts";
 import { atLeast, equals, until } from "../support/machines/until.ts";
 import { FakeRelay } from "../support/relays/fake-relay.ts";
+import { Output, run, spawn, spawnRelay } from "../support/relays/relay.ts";
 
 /** A run that ends when it is made to. */
 const ENDLESS = ["--rate", "100", "--duration", "1h"];
@@ -98,6 +101,77 @@ describe("a relay that is no good ends no run too late", () => {
     if (options.includes("1000")) expect(result.counts.offered).toBe(1_000);
   });
 
+  test.concurrent.each([
+    ["handshake", ["--rate", "50", "--sessions", "1000000000"]],
+    ["handshake", ["--sessions", "1000000000"]],
+    ["hold", ["--rate", "2", "--pairs", "4000"]],
+    ["relay", ["--rate", "2", "--pairs", "4000"]],
+  ])("%s %j: one that is not there", async (scenario, options) => {
+    const startMs = performance.now();
+    const { exitCode, result } = await load(
+      ...(["source", scenario, "ws://127.0.0.1:1", ...options] as const),
+      ...["--duration", "500ms", "--timeout", "1s"],
+    );
+    expect(performance.now() - startMs).toBeLessThan(MOST_MS);
+    expect(exitCode).toBe(EXIT.nothing);
+    const { offered, failed } = result.counts;
+    expect(offered).toBe(failed);
+    expect([4_000, 1_000_000_000]).toContain(failed);
+    expect(result.percentiles[result.main === "message" ? "ready" : result.main]?.count).toBe(failed);
+    expect(result.errors["timeout:begin"]?.count).toBeGreaterThan(failed / 2);
+  });
+
+  test("one that is offered more than any tester can make", async () => {
+    const open = () => {};
+    using silent = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { open, data() {} } });
+    const startMs = performance.now();
+    const options = ["--rate", "100000", "--duration", "1s", "--timeout", "500ms", "--workers", "1"];
+    const { exitCode, result } = await load("source", "handshake", `ws://127.0.0.1:${silent.port}`, ...options);
+    expect(performance.now() - startMs).toBeLessThan(MOST_MS);
+    expect(exitCode).toBe(EXIT.nothing);
+    expect(result.counts).toMatchObject({ offered: 100_000, failed: 100_000 });
+    expect(result.percentiles.session).toMatchObject({ count: 100_000, failed: 100_000 });
+  });
+
+  test("one that is sent more than any tester can send", async () => {
+    await using fake = await FakeRelay.start();
+    const startMs = performance.now();
+    const options = ["--pairs", "10", "--message-rate", "50000", "--duration", "1s", "--timeout", "1s"];
+    const { result } = await load("source", "relay", fake.url, ...options);
+    expect(performance.now() - startMs).toBeLessThan(MOST_MS);
+    expectWhole(result);
+    expect(result.troubles).toEqual([]);
+    expect(result.counts.meant).toBe(1_000_000);
+    expect(result.counts.sent).toBeGreaterThan(10_000);
+  });
+
+  test("one that reads nothing more of what it is sent", async () => {
+    await using fake = await FakeRelay.start();
+    const options = ["--pairs", "1", "--message-rate", "50", "--size", "1MiB", "--timeout", "5s", "--duration", "1h"];
+    await using run = await LoadRun.start("source", "relay", fake.url, ...options);
+    await until("1 message", async () => (await fake.seen()).messages, atLeast(1));
+    process.kill(fake.pid, "SIGSTOP");
+    const { exitCode, result } = await run.over();
+    process.kill(fake.pid, "SIGCONT");
+    expect(exitCode).toBe(EXIT.dropped);
+    expect(result.errors).toMatchObject({ stuffed: { count: 1 } });
+  });
+
+  test("one that stands still under pairs that only wait", async () => {
+    await using fake = await FakeRelay.start();
+    const options = ["--pairs", "5", "--duration", "2s", "--timeout", "1s"];
+    await using run = await LoadRun.start("source", "hold", fake.url, ...options);
+    await until("all pairs", async () => (await fake.seen()).sessions, equals(5));
+    process.kill(fake.pid, "SIGSTOP");
+    const { exitCode, result } = await run.over();
+    process.kill(fake.pid, "SIGCONT");
+    expect(exitCode).toBe(EXIT.dropped);
+    expect(result).toMatchObject({
+      counts: { done: 0, failed: 5, dropped: 5 },
+      errors: { "timeout:pong": { count: 5 } },
+    });
+  });
+
   test("one whose process dies under --pid", async () => {
     await using fake = await FakeRelay.start();
     const options = [
@@ -123,6 +197,32 @@ describe("a relay that is no good ends no run too late", () => {
   });
 });
 
+test("pairs that are lost in a storm, or after it, did not end well", async () => {
+  await using fake = await FakeRelay.start();
+  const options = ["--pairs", "6", "--storms", "1000", "--timeout", "500ms"];
+  await using run = await LoadRun.start("source", "storm", fake.url, ...options);
+  await until("the first storm", async () => (await fake.seen()).sessions, atLeast(12));
+  await fake[Symbol.asyncDispose]();
+  const { exitCode, result } = await run.over();
+  expect(exitCode).toBe(EXIT.dropped);
+  expectWhole(result);
+  const { done, failed, dropped, stranded } = result.counts;
+  expect({ done, failed, gone: dropped + stranded }).toEqual({ done: 0, failed: 6, gone: 6 });
+});
+
+test("a search ends by Ctrl-C between two runs too, with what was found", async () => {
+  await using fake = await FakeRelay.start();
+  await using folder = await newFolder();
+  const json = folder.file("found.json");
+  const options = ["--from", "10", "--duration", "100ms", "--json", json];
+  const child = spawn(loadCommand("source", "find", "handshake", fake.url, ...options));
+  const output = new Output(child.stdout);
+  await until("the first step", () => output.text.includes("rate=10 "));
+  child.kill("SIGINT");
+  expect(await child.exited).toBe(EXIT.interrupted);
+  expect((await Bun.file(json).json()).steps).toMatchObject([{ rate: 10 }]);
+});
+
 test("where no port or address is left to come from, that is what is said", async () => {
   await using fake = await FakeRelay.start();
   const options = ["--sessions", "2", "--source", "192.0.2.1"]; // of nobody: RFC 5737
@@ -130,6 +230,21 @@ test("where no port or address is left to come from, that is what is said", asyn
   expect(exitCode).toBe(EXIT.nothing);
   expect(result.errors["connect:EADDRNOTAVAIL"]?.first).toContain("no port of this machine is left");
   expect(stdout).toContain("WARNING: This machine ran out of ports to connect from");
+});
+
+test.skipIf(!(await Network.isPossible()))("where ports become few, that is said before they are used up", async () => {
+  await using network = await Network.create();
+  await using folder = await newFolder();
+  const host = ["--host", network.address, "--exempt", "198.18.77.0/24"];
+  await using relay = await spawnRelay("source", ...host);
+  const json = folder.file("result.json");
+  const url = `ws://${network.address}:${relay.port}`;
+  const options = ["--pairs", "12", "--duration", "100ms", "--json", json];
+  const few = 'echo "40000 40029" > /proc/sys/net/ipv4/ip_local_port_range; ip link set lo up; exec "$@"';
+  const command = [...network.through, "sh", "-c", few, "sh", ...loadCommand("source", "hold", url, ...options)];
+  const { stdout, exitCode } = await run(command);
+  expect(exitCode).toBe(EXIT.good);
+  expect(stdout).toContain("WARNING: More than half of the 30 ports to connect from were taken");
 });
 
 describe("the exit code says what came of it", () => {

@@ -3,6 +3,7 @@
  * none of it moves the times of what was not harmed.
  */
 import { describe, expect, test } from "bun:test";
+import { histogramOf } from "../../src/load/histogram.ts";
 import { expectDelay, expectWhole } from "../support/machines/load-checks.ts";
 import { load } from "../support/machines/load-run.ts";
 import { measured } from "../support/machines/outside.ts";
@@ -59,6 +60,24 @@ test("what is lost is in the percentiles at its time-out, and not before", async
   expect(result.percentiles.message?.p50).toBeLessThan(BUSY_MS * 1_000);
   expect(result.percentiles.message).toMatchObject({ failed: SENT / 4, p90: 2_000_000, max: 2_000_000 });
   expect(stdout).toContain(`${SENT / 4} of the ${SENT} times of message are of what failed, and count as the time-out`);
+});
+
+test("what is lost, doubled or damaged moves no time of the others, though they take two different times", async () => {
+  const SLOW_MS = 1_500;
+  await using fake = await FakeRelay.start({
+    ...{ messageMs: DELAY_MS, slowMessageMs: SLOW_MS, slowMessageEvery: 5 },
+    ...{ messageFaults: ["lose", "duplicate", "corrupt"], messageFaultEvery: 8 },
+  });
+  const { result } = await load("source", "relay", fake.url, ...TALK.slice(0, -1), "5s");
+  const { lose = 0, duplicate = 0, corrupt = 0 } = (await fake.seen()).faults;
+  expect(result.counts).toMatchObject({ sent: SENT, lost: lose, duplicated: duplicate, corrupted: corrupt });
+  const times = histogramOf(result.histograms.message);
+  const below = (ms: number) => times.countUpTo(ms * 1_000);
+  expect(below(DELAY_MS - 1)).toBe(0);
+  expect(below(4_990)).toBe(SENT - lose - corrupt);
+  const slow = below(4_990) - below(SLOW_MS - 1);
+  expect(slow).toBeGreaterThanOrEqual(SENT / 5 - lose - corrupt);
+  expect(slow).toBeLessThanOrEqual(SENT / 5);
 });
 
 test("in whole sessions too, beside refusals and silence; each session that it spoils fails", async () => {

@@ -1,5 +1,8 @@
-/** As much of JSON Schema as the load tester's own needs: where a value is not as it says. */
-type Schema = Readonly<Record<string, unknown>>;
+/** As much of JSON Schema as the load tester's own needs: where a value is not as it says. Pure. */
+export type Schema = Readonly<Record<string, unknown>>;
+
+/** What ends the line about a field that the schema doesn't name: one of a later version, that means nothing here. */
+export const UNKNOWN = " is unknown";
 
 /** @returns the places, with what is wrong there; none where all is as the schema says */
 export function wrongIn(value: unknown, schema: Schema, root: Schema = schema, place = "$"): string[] {
@@ -28,7 +31,7 @@ export function wrongIn(value: unknown, schema: Schema, root: Schema = schema, p
     ...missing.map((name) => `${place}.${name} is missing`),
     ...Object.entries(object).flatMap(([name, field]) => {
       const rule = known[name] ?? schema["additionalProperties"];
-      return rule ? wrongIn(field, rule as Schema, root, `${place}.${name}`) : [`${place}.${name} is unknown`];
+      return rule ? wrongIn(field, rule as Schema, root, `${place}.${name}`) : [`${place}.${name}${UNKNOWN}`];
     }),
   ];
 }
