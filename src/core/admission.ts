@@ -32,7 +32,6 @@
  *   others   join                                   same     refuse: already-joined
  *   others   answer: yes                            same     give back
  */
-import { timingSafeEqual } from "node:crypto";
 import type { Outcome } from "./events.ts";
 import type { Limits } from "./limits.ts";
 import { type Opposite, type Peer, Session } from "./peer.ts";
@@ -314,5 +313,5 @@ function refuse({ effects }: Turn, peer: Peer, name: ErrorName, retryMs: number 
 /** Whether `given` is the token; how long the comparison takes tells nothing about it. */
 function isSame(token: string, given: string | null): boolean {
   const [expected, actual] = [Buffer.from(token), Buffer.from(given ?? "")];
-  return expected.length === actual.length && timingSafeEqual(expected, actual);
+  return expected.length === actual.length && crypto.timingSafeEqual(expected, actual);
 }

@@ -39,6 +39,8 @@ const FORWARDED: Way = {
     around("1", " ", "1"),
     around("", " ", "x"),
     around("[", "%", "]"),
+    around("", "1.", ""),
+    around("", "255", "."),
     around("", "]:1", "x"),
     around("::ffff:", "1", "."),
     around("", "a", "."),
@@ -54,6 +56,7 @@ const FORWARDED: Way = {
 const script = newScript("served");
 /** By the literal, as it stands in the source. */
 const WAYS: Readonly<Record<string, Way>> = {
+  "/^(?:(?:\\d|[1-9]\\d|1\\d\\d|2[0-4]\\d|25[0-5])(?:\\.(?!$)|$)){4}$/": FORWARDED,
   "/^(?:(\\d+\\.[\\d.]+)(?::\\d+)?|\\[?([\\da-f:.]*(?:[\\da-f]|::))(?:%\\w+)?(?:\\](?::\\d+)?)?)$/i": FORWARDED,
   "/^[A-Za-z0-9_-]{8,64}$/": {
     through: (text) => parse(`{"type":"join","sessionCode":"${text}"}`),
