@@ -62,6 +62,15 @@ async function findDeno(): Promise<string | null> {
   return why.startsWith("deno ") ? null : (why.split("\n", 1)[0] ?? why);
 }
 
+/** Compiled as the relay is. */
+const BUN_RELAY = join(ROOT, "dist/bench-bun-relay");
+
+async function buildBun(): Promise<string | null> {
+  const command = ["build", "--compile", "--minify", "--compile-exec-argv=--smol", "--outfile", BUN_RELAY];
+  await run([process.execPath, ...command, join(import.meta.dir, "bun-relay.ts")]);
+  return null;
+}
+
 /** The load comes from one address, faster than one person may. */
 const EXEMPT = ["--exempt", "127.0.0.1"];
 const LOAD = join(ROOT, "src/load/main.ts");
@@ -116,6 +125,13 @@ export const SERVERS = {
     tls: ["TLS_CERT", "TLS_KEY"],
     load: join(import.meta.dir, "peerjs-load.ts"),
     prepare: needs("peer"),
+  },
+  bun: {
+    title: "Bun alone",
+    command: [BUN_RELAY],
+    tls: ["TLS_CERT", "TLS_KEY"],
+    load: LOAD,
+    prepare: buildBun,
   },
 } as const satisfies Record<string, Server>;
 export type ServerName = keyof typeof SERVERS;
