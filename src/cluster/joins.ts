@@ -10,6 +10,8 @@
  *   withdraw                       left, where a link is there
  *   give back: the last seat       release
  */
+
+import { beginEpoch, learnTime } from "./lease.ts";
 import { Link } from "./links.ts";
 import { type Ask, call, engineMs, type Turn, type Waiting } from "./node.ts";
 import type { Claim } from "./script.ts";
@@ -20,7 +22,7 @@ import { drop, send } from "./traffic.ts";
 const TRIES = 5;
 
 export function ask(turn: Turn, ask: Ask): void {
-  seek(turn, { ask, until: turn.now + ASK_MS, tries: 0 });
+  seek(turn, { ask, until: turn.now + ASK_MS, tries: 0, openMs: 0 });
 }
 
 function seek(turn: Turn, waiting: Waiting) {
@@ -52,16 +54,20 @@ export function seekAgain(turn: Turn, isOkAgain: boolean): void {
 }
 
 function claim(turn: Turn, code: string) {
-  const { node } = turn;
-  const { incarnation } = node;
+  const { node, now } = turn;
+  const { incarnation, epoch } = node;
   const fence = `${node.nextCall}`; // higher than of any claim before
-  call(turn, { op: "claim", epoch: node.epoch, code, fence }, (later, reply) => {
+  call(turn, { op: "claim", epoch, code, fence }, (later, reply) => {
     if (node.incarnation !== incarnation) return; // it is asked again with the new lease
     if (reply === null) {
       if (later.node.phase === "ok") claim(later, code); // it was dropped, being late; else it is asked with the next hello
       return;
     }
     const [what, other = "", otherFence = "", nameIndex = 0] = reply;
+    if (what === "mine") {
+      if (node.epoch !== epoch) return; // it is asked again in the one that begins
+      if (learnTime(later, now, Number(other))) return beginEpoch(node);
+    }
     if (what === "stale") {
       node.phase = "waiting";
       node.lastHelloAt = Number.NEGATIVE_INFINITY;
@@ -71,7 +77,10 @@ function claim(turn: Turn, code: string) {
     node.claims.delete(code);
     if (what === "mine") settle(later, { code, fence }, waiting);
     else if (what === "owner")
-      for (const each of waiting) open(later, each, `${other}`, `${otherFence}`, Number(nameIndex));
+      for (const each of waiting) {
+        each.openMs = OPEN_MS + 2 * (later.now - now); // the way to that node and back is twice that to the engine
+        open(later, each, `${other}`, `${otherFence}`, Number(nameIndex));
+      }
     else for (const each of waiting) refuse(later, each);
   });
 }
@@ -134,7 +143,7 @@ export function refuseLate(turn: Turn): void {
   }
   for (const [link, waiting] of node.opening) {
     const isLate = now >= waiting.until;
-    if (!isLate && now - link.at < OPEN_MS) continue;
+    if (!isLate && now - link.at < waiting.openMs) continue;
     abandon(turn, link);
     if (isLate) refuse(turn, waiting);
     else node.returned.push(waiting);

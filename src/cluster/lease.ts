@@ -11,6 +11,8 @@
  *   hello: ok                    a proof
  *   hello: ok, another epoch     first every session is claimed again, and only then it is a proof
  *   hello: lapsed                no proof any more
+ *   the engine's clock was set   as another epoch: it asks for one. What has lapsed by that proves nothing
+ *   hello: odd                   that, or hello again: the engine stood still
  *   every KEEP_MS                keep: of what another node has, the session is lost
  */
 import { call, type Node, type Turn } from "./node.ts";
@@ -21,6 +23,8 @@ import { FRESH_MS, KEEP_MS, RENEW_MS, SAFE_MS } from "./times.ts";
 const BATCH = 200;
 /** An answer that took longer tells too little of the engine's clock. */
 const EXACT_MS = FRESH_MS / 4;
+/** So much two clocks may part between two hellos, being slewed. */
+const SLEWED_MS = 200;
 
 /** Whether a proof still holds. */
 export function holdsLease(node: Node, now: number): boolean {
@@ -65,25 +69,32 @@ function hello(turn: Turn) {
     node.incarnation++;
     node.phase = "waiting";
   }
-  const { incarnation } = node;
+  const { incarnation, epoch } = node;
   node.helloAt = node.lastHelloAt = now;
-  call(turn, { op: "hello", epoch: node.epoch, isFirst }, (later, reply) => {
+  call(turn, { op: "hello", epoch, isFirst, isSure: node.isSure }, (later, reply) => {
     if (node.incarnation !== incarnation) return;
     node.helloAt = null;
-    greeted(later, now, reply ?? []);
+    if (node.epoch === epoch) greeted(later, now, reply ?? []); // else another epoch is to begin, for which it says hello anew
   });
 }
 
 function greeted(turn: Turn, askedAt: number, [what, engineNow, epoch = ""]: readonly (string | number)[]) {
   const { node, now } = turn;
+  if (what === "layout") node.phase = "misfit";
+  if (what !== "ok" && what !== "lapsed" && what !== "odd") return;
+  const wasSet = learnTime(turn, askedAt, Number(engineNow));
+  node.isSure = what === "odd";
+  if (wasSet && (what !== "ok" || `${epoch}` === node.epoch)) return beginEpoch(node);
+  if (what === "odd") {
+    node.lastHelloAt = Number.NEGATIVE_INFINITY;
+    return;
+  }
   if (what === "lapsed") {
     node.provenAt = node.lastHelloAt = Number.NEGATIVE_INFINITY;
     node.phase = "waiting";
+    return;
   }
-  if (what === "layout") node.phase = "misfit";
-  if (what !== "ok") return;
   node.rttMs = now - askedAt;
-  if (node.offsetMs === null || node.rttMs < EXACT_MS) node.offsetMs = Number(engineNow) - (askedAt + now) / 2;
   if (`${epoch}` !== node.epoch) {
     node.again = null; // what is under way counts for the epoch before
     node.isBehind = node.homes.size > 0;
@@ -91,6 +102,24 @@ function greeted(turn: Turn, askedAt: number, [what, engineNow, epoch = ""]: rea
   }
   if (!node.isBehind) proven(node, askedAt);
   else if (node.again === null) claimAgain(turn);
+}
+
+/** Takes the engine's time. @returns whether its clock was set since it last said it */
+export function learnTime({ node, now }: Turn, askedAt: number, engineNow: number): boolean {
+  const inexactMs = (now - askedAt) / 2;
+  const offsetMs = engineNow - now + inexactMs;
+  const known = node.offsetMs;
+  const wasSet = known !== null && Math.abs(offsetMs - known) > inexactMs + node.inexactMs + SLEWED_MS;
+  if (wasSet || known === null || 2 * inexactMs < EXACT_MS) [node.offsetMs, node.inexactMs] = [offsetMs, inexactMs];
+  return wasSet;
+}
+
+/** With the next hello the engine begins an epoch, so that nobody claims what may have ended too early. */
+export function beginEpoch(node: Node): void {
+  node.epoch = `${(Number.parseInt(node.epoch, 10) || 0) + 1}`;
+  node.phase = "waiting";
+  node.again = null;
+  node.lastHelloAt = Number.NEGATIVE_INFINITY;
 }
 
 function proven(node: Node, at: number) {

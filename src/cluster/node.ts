@@ -53,6 +53,8 @@ export interface Waiting {
   readonly ask: Ask;
   readonly until: number;
   tries: number;
+  /** So long the node that it was sent to has to take it. */
+  openMs: number;
 }
 
 export class Node {
@@ -71,7 +73,11 @@ export class Node {
   epoch = "";
   /** The engine's clock less this one's; null: it never said. */
   offsetMs: number | null = null;
+  /** How far that may be off. */
+  inexactMs = 0;
   rttMs = 0;
+  /** Whether the engine's clock is known not to have been set, though it was long since anybody's last hello. */
+  isSure = false;
   /** When the hello was sent that is unanswered; when the last one was. */
   helloAt: number | null = null;
   lastHelloAt = Number.NEGATIVE_INFINITY;

@@ -16,8 +16,12 @@
  * A claim counts while its node has its lease under the same incarnation. After an engine has begun anew, empty or
  * behind, nobody can claim anything for as long as a lease may still last that it knows nothing of; meanwhile the nodes
  * that are there say again what they have. What nobody has said again by then counts no more.
+ *
+ * The same is done where the engine's clock was set, since leases end by it: a node notices by the answer to its hello or
+ * claim, and asks for an epoch of a higher number. Where nobody has said hello for too long, or will have, the engine
+ * takes no hello from a node that is not sure of the time, and begins an epoch for one that never knew it.
  */
-import { EPOCH_MS, LEASE_MS, RECORD_MS } from "./times.ts";
+import { EPOCH_MS, LEASE_MS, RECORD_MS, RENEW_MS } from "./times.ts";
 
 const PREFIX = "whisper:";
 /** The channel of a node. */
@@ -35,11 +39,12 @@ export interface Claim {
 
 /**
  * What a node asks of the engine.
- * hello: I am here. `epoch`: the one that it knows; `isFirst`: whether it begins its incarnation with this
+ * hello: I am here. `epoch`: the one that it knows; `isFirst`: whether it begins its incarnation with this;
+ * `isSure`: that the engine's clock was not set
  * claim: who has this session? keep: I still have these. release: I have them no more. disown: I never had that one.
  */
 export type Call =
-  | { readonly op: "hello"; readonly epoch: string; readonly isFirst: boolean }
+  | { readonly op: "hello"; readonly epoch: string; readonly isFirst: boolean; readonly isSure: boolean }
   | { readonly op: "claim"; readonly epoch: string; readonly code: string; readonly fence: string }
   | { readonly op: "keep"; readonly epoch: string; readonly claims: readonly Claim[] }
   | { readonly op: "release"; readonly claims: readonly Claim[] }
@@ -47,8 +52,8 @@ export type Call =
 
 /**
  * What it answers.
- * hello: ok, engine's time, epoch | lapsed | layout
- * claim: mine | owner, node, fence, index of the name | wait | stale | old
+ * hello: ok, engine's time, epoch | lapsed, engine's time | odd, engine's time | layout
+ * claim: mine, engine's time | owner, node, fence, index of the name | wait | stale | old
  * keep:  kept, [index of what another node has]… | stale
  * error: what the engine itself objects to, by its first word; null: no answer came
  */
@@ -59,6 +64,7 @@ export const SCRIPT = `
 local op, node, inc, run = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local said = string.format('%.0f', now)
 local epoch = redis.call('GET', '${PREFIX}epoch')
 local number, known, since, layout = string.match(epoch or '', '^(%d+)|([^|]*)|(%d+)|([^|]*)$')
 local id = known and table.concat({ number, known, since }, '|') or ''
@@ -85,18 +91,22 @@ end
 if op == 'hello' then
   local theirs = tonumber(string.match(ARGV[5], '^%d+') or 0)
   local ours = tonumber(number or 0)
-  if known ~= run or theirs > ours then
-    since = string.format('%.0f', (epoch or theirs > 0) and now or now - ARGV[8])
+  local idle = epoch and ${EPOCH_MS} - redis.call('PTTL', '${PREFIX}epoch') or 0
+  local isOdd = idle > ${LEASE_MS - RENEW_MS} or idle < -${RENEW_MS}
+  if known ~= run or theirs > ours or (isOdd and theirs == 0) then
+    since = (epoch or theirs > 0) and said or string.format('%.0f', now - ARGV[8])
     layout, id = ARGV[7], table.concat({ math.max(ours, theirs) + 1, run, since }, '|')
   elseif layout ~= ARGV[7] then
     return { 'layout' }
+  elseif isOdd and ARGV[9] == '0' then
+    return { 'odd', said }
   end
   put('${PREFIX}epoch', id .. '|' .. layout, ${EPOCH_MS})
   local held = redis.call('GET', '${PREFIX}node:' .. node)
-  if held and tonumber(held) > tonumber(inc) then return { 'lapsed' } end
-  if ARGV[6] == '0' and ARGV[5] == id and held ~= inc then return { 'lapsed' } end
+  if held and tonumber(held) > tonumber(inc) then return { 'lapsed', said } end
+  if ARGV[6] == '0' and ARGV[5] == id and held ~= inc then return { 'lapsed', said } end
   put('${PREFIX}node:' .. node, inc, ${LEASE_MS})
-  return { 'ok', string.format('%.0f', now), id }
+  return { 'ok', said, id }
 end
 
 if op == 'release' then
@@ -130,7 +140,7 @@ if op == 'claim' then
   end
   if isEarly then return { 'wait' } end
   for _, key in ipairs(KEYS) do write(key, ARGV[6]) end
-  return { 'mine' }
+  return { 'mine', said }
 end
 
 if op == 'keep' then
@@ -153,7 +163,7 @@ export function argumentsOf(call: Call, node: string, incarnation: number, run: 
   const who = [call.op === "disown" ? "release" : call.op, node, `${incarnation}`, run];
   switch (call.op) {
     case "hello":
-      return [...who, call.epoch, call.isFirst ? "1" : "0", layout, `${upMs}`];
+      return [...who, call.epoch, call.isFirst ? "1" : "0", layout, `${upMs}`, call.isSure ? "1" : "0"];
     case "claim":
       return [...who, call.epoch, call.fence];
     case "keep":

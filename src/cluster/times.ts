@@ -11,7 +11,7 @@ export const RENEW_MS = 2_000;
 export const FRESH_MS = 2_000;
 /** So long a join waits for the engine and for the node that it names; less than the core waits for the directory. */
 export const ASK_MS = 3_000;
-/** The node that it names has so long to take it; then the engine is asked again, since that node may be gone. */
+/** The node that it names has so long to take it, and longer where the engine is slow; then the engine is asked again, since that node may be gone. */
 export const OPEN_MS = 1_000;
 /** A node that has said nothing for so long is gone: two of its words may be lost. */
 export const DEAD_MS = 3 * RENEW_MS;

@@ -1,5 +1,7 @@
-/** A real engine: a redis-server of the test's own on a socket in a folder of its own, and what a test does to it. */
+/** A real engine: a redis-server or valkey-server of the test's own on a socket in a folder of its own, and what a test does to it. */
+import { EPOCH_MS } from "../../../src/cluster/times.ts";
 import { type Folder, newFolder } from "../machines/folder.ts";
+import { pathOf } from "../machines/fronts.ts";
 import { until } from "../machines/until.ts";
 import { type Launched, launch } from "../relays/relay.ts";
 
@@ -7,7 +9,17 @@ const READY = /eady to accept connections/;
 /** So long an engine that has just been started lets nobody claim, unless it is told that it has been there for longer. */
 const LONG_AGO_MS = 1_000_000;
 
+const KNOWN = ["redis-server", "valkey-server"];
+const isThere = (program: string) => pathOf(program) !== null;
+/** Those that are here; all where what can't be tried is a failure. */
+export const PROGRAMS: readonly string[] = process.env["CI"] ? KNOWN : KNOWN.filter(isThere);
+for (const program of KNOWN)
+  if (!isThere(program)) console.info(`${program} is not installed: nothing is tried with it`);
+/** Which is started where a test does not say. */
+const USUAL = process.env["CLUSTER_ENGINE"] ?? "redis-server";
+
 export interface EngineOptions {
+  readonly program?: string;
   /** More words for its command line. */
   readonly args?: readonly string[];
   /** What stands before it. */
@@ -47,10 +59,10 @@ export class EngineProcess implements AsyncDisposable {
 
   /** Starts it, empty. */
   async begin(): Promise<void> {
-    const { before = [], args = [] } = this.#options;
+    const { program = USUAL, before = [], args = [] } = this.#options;
     const own = ["--port", "0", "--unixsocket", this.path, "--dir", this.#folder.path];
     const keepsNothing = ["--save", "", "--appendonly", "no", "--enable-debug-command", "yes"];
-    this.#launched = await launch([...before, "redis-server", ...own, ...keepsNothing, ...args], READY);
+    this.#launched = await launch([...before, program, ...own, ...keepsNothing, ...args], READY);
   }
 
   /** Has it look as if it had been there for long. */
@@ -59,7 +71,7 @@ export class EngineProcess implements AsyncDisposable {
     const fact = (name: string) => new RegExp(`^${name}:(.*?)\r?$`, "m").exec(info)?.[1];
     const since = Date.now() - LONG_AGO_MS;
     const epoch = `1|${fact("run_id")}|${since}|${this.#options.layout ?? "1/1"}`;
-    await this.ask("SET", "whisper:epoch", epoch);
+    await this.ask("SET", "whisper:epoch", epoch, "PX", `${EPOCH_MS}`);
   }
 
   /** One command, and what redis-cli prints of the answer. */

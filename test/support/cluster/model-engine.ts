@@ -1,6 +1,6 @@
 /** The engine in a few lines: what the script does, on a map whose entries expire, with the time in the caller's hand. */
 import type { Reply } from "../../../src/cluster/script.ts";
-import { EPOCH_MS, LEASE_MS, RECORD_MS } from "../../../src/cluster/times.ts";
+import { EPOCH_MS, LEASE_MS, RECORD_MS, RENEW_MS } from "../../../src/cluster/times.ts";
 
 interface Entry {
   readonly value: string;
@@ -41,18 +41,21 @@ export class ModelEngine {
     const write = (name: string, fence: string) => this.#set(`at:${name}`, `${me}${fence}|${since}`, RECORD_MS, now);
 
     if (op === "hello") {
-      const [knownEpoch = "", isFirst, newLayout = "", upMs] = rest;
+      const [knownEpoch = "", isFirst, newLayout = "", upMs, isSure] = rest;
       const theirs = Number.parseInt(knownEpoch, 10) || 0;
       const ours = Number(number);
       let current = id;
-      if (known !== run || theirs > ours) {
+      const idle = epoch === null ? 0 : now + EPOCH_MS - (this.entries.get("epoch")?.until ?? 0);
+      const isOdd = idle > LEASE_MS - RENEW_MS || idle < -RENEW_MS;
+      if (known !== run || theirs > ours || (isOdd && theirs === 0)) {
         const begun = epoch !== null || theirs > 0 ? now : now - Number(upMs);
         current = `${Math.max(ours, theirs) + 1}|${run}|${begun}`;
       } else if (layout !== newLayout) return ["layout"];
+      else if (isOdd && isSure === "0") return ["odd", `${now}`];
       this.#set("epoch", `${current}|${newLayout}`, EPOCH_MS, now);
       const held = this.get(`node:${node}`, now);
-      if (held !== null && Number(held) > Number(inc)) return ["lapsed"];
-      if (isFirst === "0" && knownEpoch === current && held !== inc) return ["lapsed"];
+      if (held !== null && Number(held) > Number(inc)) return ["lapsed", `${now}`];
+      if (isFirst === "0" && knownEpoch === current && held !== inc) return ["lapsed", `${now}`];
       this.#set(`node:${node}`, inc, LEASE_MS, now);
       return ["ok", `${now}`, current];
     }
@@ -81,7 +84,7 @@ export class ModelEngine {
       }
       if (isEarly) return ["wait"];
       for (const name of names) write(name, rest[1] ?? "");
-      return ["mine"];
+      return ["mine", `${now}`];
     }
     const fences = rest.slice(1);
     const each = names.length / fences.length;

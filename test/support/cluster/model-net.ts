@@ -50,7 +50,7 @@ export class Net {
   readonly time = new Time();
   readonly random: Random;
   engine: ModelEngine;
-  readonly engineOffset: number;
+  engineOffset: number;
   /** The engine: serves, is stopped and holds what comes, or is not there. */
   engineIs: "there" | "stopped" | "gone" = "there";
   isFull = false;

@@ -43,6 +43,11 @@ export const PLANTED: [fault: string, found: string, plant: () => Plant & Partia
     () => ({ node: ({ node }) => Object.defineProperty(node, "provenAt", { get: () => Infinity, set() {} }) }),
   ],
   [
+    "nodes that do not notice that the engine's clock was set",
+    TWO,
+    () => ({ node: ({ node }) => Object.defineProperty(node, "inexactMs", { get: () => Infinity, set() {} }) }),
+  ],
+  [
     "an engine that lets anybody claim right after it began anew",
     TWO,
     () =>
@@ -55,7 +60,7 @@ export const PLANTED: [fault: string, found: string, plant: () => Plant & Partia
             value: `${node}|${incarnation}|${fence}|${engine.entries.get("epoch")?.value.split("|")[2]}`,
             until: now + 60_000,
           });
-        return ["mine"];
+        return ["mine", `${now}`];
       }),
   ],
   [

@@ -160,6 +160,8 @@ class Run {
   #born = 0;
   #saved: ModelEngine["entries"] = new Map();
   #snapshot: ModelEngine["entries"] = new Map();
+  /** How far the engine's clock was set back in all: what is in it lasts for so much longer. */
+  #backMs = 0;
 
   readonly #plant: Plant;
 
@@ -218,7 +220,7 @@ class Run {
     const { time } = net;
     const node = random.pick(this.nodes);
     const ms = random.pick([100, 1_000, 3_000, 7_000, 9_000, 12_000]) + random.below(1_000);
-    switch (random.below(12)) {
+    switch (random.below(13)) {
       case 0: // CLIENT KILL
         node.connection?.killed();
         break;
@@ -268,6 +270,14 @@ class Run {
           this.#plant.engine?.(net.engine);
           net.engineIs = "there";
         });
+        break;
+      }
+      case 12: {
+        // its clock is set. How long it has been there is told by that clock, too: a start just before is another fault
+        if (net.engineNow - net.engine.startedAt < 2 * LEASE_MS) return;
+        const byMs = random.pick([-3_600_000, -10_000, -3_000, 1_000, 3_000, 6_000, 8_000, 3_600_000]);
+        net.engineOffset += byMs;
+        this.#backMs += Math.max(0, -byMs);
         break;
       }
       case 5: {
@@ -342,7 +352,7 @@ class Run {
       for (const [what, count] of Object.entries(left)) if (count !== 0) this.wrong(`${count} ${what} are left`);
       if (node.phase !== "ok") this.wrong(`a node is ${node.phase} though the engine is there`);
     }
-    const orphans = net.engine.keys("at:", net.engineNow + RECORD_MS);
+    const orphans = net.engine.keys("at:", net.engineNow + RECORD_MS + this.#backMs);
     if (orphans.length > 0) this.wrong("a claim outlives its session");
   }
 
