@@ -47,7 +47,7 @@ const HELPER = "cluster-helper";
 const ORPHANED = "the npx, npm or bun that it was started with has ended, and so does the relay";
 
 async function main(words: readonly string[]): Promise<void> {
-  if (words[0] === HELPER) return runHelper();
+  if (words[0] === HELPER) return runHelper(words[1]);
   const { name, args } = commandIn(words);
   switch (name) {
     case "help":
@@ -231,11 +231,9 @@ async function openTurn(config: Config): Promise<Turn | null> {
 /** What the relay needs of a cluster before it is locked: its secrets are read, and its helpers run. */
 async function startCluster(log: Log, config: Config, nameOf: NameOf, ended: () => void): Promise<Cluster> {
   const { Cluster } = await import("./cluster/cluster.ts");
-  const isBinary = Bun.main.startsWith("/$bunfs/");
-  const program = isBinary ? [process.execPath] : [process.execPath, ...process.execArgv, Bun.main];
   const cluster = await Cluster.start(await readCluster(config, nameOf), {
-    startHelper: () =>
-      Bun.spawn({ cmd: [...program, HELPER], env: {}, stdin: "pipe", stdout: "pipe", stderr: "inherit" }),
+    startHelper: (...words) =>
+      Bun.spawn({ cmd: [...helperCommand(), ...words], env: {}, stdin: "pipe", stdout: "pipe", stderr: "inherit" }),
     warn: (line) => log.warn(line),
     ended() {
       log.warn("a helper of --cluster has ended: the relay drains, and has to be started again");
@@ -251,13 +249,21 @@ async function readCluster(config: Config, nameOf: NameOf): Promise<ClusterConfi
   return (await import("./program/cluster-files.ts")).readCluster(config, nameOf);
 }
 
-async function runHelper(): Promise<void> {
+/** How this program starts itself as a helper. */
+function helperCommand(): string[] {
+  const isBinary = Bun.main.startsWith("/$bunfs/");
+  return [process.execPath, ...(isBinary ? [] : [...process.execArgv, Bun.main]), HELPER];
+}
+
+/** @param port that it is to be confined to, before anything else: it starts itself anew for that */
+async function runHelper(port: string | undefined): Promise<void> {
+  const open = port && (await import("./lockdown/landlock.ts")).becomeConfined(Number(port), helperCommand());
   const [{ help }, { lockDown }] = await Promise.all([import("./cluster/helper.ts"), import("./lockdown/sandbox.ts")]);
   ignoreOthers();
   // What ends the relay comes to all of its group. The helper ends when the relay has: it has to say so to the engine.
   for (const name of Object.values(SIGNALS).flat()) process.on(name, () => {});
   await help(
-    () => lockDown(process.pid, ["sockets"]),
+    (caller) => [lockDown(process.pid, caller), open || null],
     () => process.exit(EXIT.well),
   );
 }

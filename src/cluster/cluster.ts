@@ -43,7 +43,8 @@ export interface ClusterConfig {
 
 /** What a cluster is given of the process around it. */
 export interface Dependencies {
-  startHelper(): Helper;
+  /** @param port that it is confined to, 0 for no port; without it, it is not confined */
+  startHelper(...port: readonly string[]): Helper;
   warn(line: string): void;
   /** A helper has ended by itself: the relay can't go on without it. */
   ended(): void;
@@ -73,9 +74,9 @@ export class Cluster implements Directory {
       const layout = `${i + 1}/${config.engines.length}`;
       const warn = (line: string) => isServing && around.warn(line);
       const ended = () => around.ended();
-      drivers.push(
-        new Driver(around.startHelper(), helperConfig(config, engine, addresses), { sealer, layout, warn, ended }),
-      );
+      const port = engine.path === null ? engine.port : 0;
+      const helper = around.startHelper(...(config.isLocked ? [`${port}`] : []));
+      drivers.push(new Driver(helper, helperConfig(config, engine, addresses), { sealer, layout, warn, ended }));
     }
     const firsts = drivers.map(({ first }) => Promise.race([first, Bun.sleep(START_MS)]));
     for (const [i, report] of (await Promise.all(firsts)).entries()) {
@@ -84,8 +85,9 @@ export class Cluster implements Directory {
         return `--cluster ${name}: ${report[2]}${config.mayPersist ? "" : "; --cluster-allow-persistence lets that be"}`;
       if (report?.[0] === "down" && report[1] === "greet") return `--cluster ${name}: it refuses us (${report[2]})`;
       if (report?.[0] !== "up") around.warn(`--cluster ${name} can't be reached: nobody new is taken until it can`);
-      const obstacle = drivers[i]?.obstacle;
-      if (obstacle) around.warn(`the sandbox of a helper of --cluster is off: ${obstacle}`);
+      const [toLock, toConfinement] = drivers[i]?.obstacles ?? [];
+      if (toLock) around.warn(`the sandbox of a helper of --cluster is off: ${toLock}`);
+      if (toConfinement) around.warn(`a helper of --cluster may connect to any port: ${toConfinement}`);
     }
     isServing = true;
     return new Cluster(drivers);

@@ -12,7 +12,17 @@
 import { Bridge, type Host, type Transport } from "./bridge.ts";
 import type { Link, Packet } from "./links.ts";
 import { Node, PHASES } from "./node.ts";
-import { type EngineConfig, line, linesOf, type Order, type Report, STAGES, type Stage, sharedMs } from "./pipe.ts";
+import {
+  type EngineConfig,
+  line,
+  linesOf,
+  type Obstacles,
+  type Order,
+  type Report,
+  STAGES,
+  type Stage,
+  sharedMs,
+} from "./pipe.ts";
 import { argumentsOf, type Call, channelOf, keyOf } from "./script.ts";
 import { type LinkKeys, openPacket, type Sealer, sealPacket } from "./seal.ts";
 import { FRESH_MS } from "./times.ts";
@@ -44,8 +54,7 @@ export class Driver {
   readonly errors = new Map<Stage, number>(STAGES.map((stage) => [stage, 0]));
   /** The first thing that came of trying to reach the engine. */
   readonly first: Promise<Report>;
-  /** Why the helper has no lock, or null. */
-  obstacle: string | null = null;
+  obstacles: Obstacles = [null, null];
   readonly #around: Dependencies;
   readonly #helper: Helper;
   readonly #keys = new WeakMap<Link, LinkKeys>();
@@ -132,7 +141,7 @@ export class Driver {
     const [what] = report;
     if (what === "reply") this.bridge.happen({ type: "reply", id: report[1], reply: report[2] });
     else if (what === "message") this.#read(report[1]);
-    else if (what === "locked") this.obstacle = report[1];
+    else if (what === "locked") this.obstacles = [report[1], report[2]];
     else this.#reached(report);
   }
 

@@ -66,7 +66,7 @@ function claim(turn: Turn, code: string) {
     const [what, other = "", otherFence = "", nameIndex = 0] = reply;
     if (what === "mine") {
       if (node.epoch !== epoch) return; // it is asked again in the one that begins
-      if (learnTime(later, now, Number(other))) return beginEpoch(node);
+      if (learnTime(later, now, Number(other))) return beginEpoch(node, epoch);
     }
     if (what === "stale") {
       node.phase = "waiting";

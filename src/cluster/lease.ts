@@ -84,7 +84,7 @@ function greeted(turn: Turn, askedAt: number, [what, engineNow, epoch = ""]: rea
   if (what !== "ok" && what !== "lapsed" && what !== "odd") return;
   const wasSet = learnTime(turn, askedAt, Number(engineNow));
   node.isSure = what === "odd";
-  if (wasSet && (what !== "ok" || `${epoch}` === node.epoch)) return beginEpoch(node);
+  if (wasSet) return beginEpoch(node, `${epoch}`);
   if (what === "odd") {
     node.lastHelloAt = Number.NEGATIVE_INFINITY;
     return;
@@ -114,9 +114,12 @@ export function learnTime({ node, now }: Turn, askedAt: number, engineNow: numbe
   return wasSet;
 }
 
-/** With the next hello the engine begins an epoch, so that nobody claims what may have ended too early. */
-export function beginEpoch(node: Node): void {
-  node.epoch = `${(Number.parseInt(node.epoch, 10) || 0) + 1}`;
+/**
+ * With the next hello the engine begins an epoch, so that nobody claims what may have ended too early.
+ * @param before which it had when it was seen that its clock was set: what comes after that began after it, too
+ */
+export function beginEpoch(node: Node, before: string): void {
+  node.epoch = `${Number.parseInt(before, 10) + 1}`;
   node.phase = "waiting";
   node.again = null;
   node.lastHelloAt = Number.NEGATIVE_INFINITY;

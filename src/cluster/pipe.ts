@@ -47,9 +47,12 @@ export type Order =
 export const STAGES = ["connect", "greet", "settings", "call", "silence", "helper"] as const;
 export type Stage = (typeof STAGES)[number];
 
+/** Why a helper is not locked, and why it may connect to any port; null: it is, and may not. */
+export type Obstacles = readonly [toLock: string | null, toConfinement: string | null];
+
 /** Helper to relay. `up`: the engine can be spoken to, and since when it runs. */
 export type Report =
-  | readonly ["locked", obstacle: string | null]
+  | readonly ["locked", ...Obstacles]
   | readonly ["up", run: string, upMs: number]
   | readonly ["down", stage: Stage, why: string, refusedAtMs: number | null]
   | readonly ["reply", id: number, reply: Reply]

@@ -52,7 +52,7 @@ export type Call =
 
 /**
  * What it answers.
- * hello: ok, engine's time, epoch | lapsed, engine's time | odd, engine's time | layout
+ * hello: ok, engine's time, epoch | lapsed, odd: the same | layout
  * claim: mine, engine's time | owner, node, fence, index of the name | wait | stale | old
  * keep:  kept, [index of what another node has]… | stale
  * error: what the engine itself objects to, by its first word; null: no answer came
@@ -99,12 +99,12 @@ if op == 'hello' then
   elseif layout ~= ARGV[7] then
     return { 'layout' }
   elseif isOdd and ARGV[9] == '0' then
-    return { 'odd', said }
+    return { 'odd', said, id }
   end
   put('${PREFIX}epoch', id .. '|' .. layout, ${EPOCH_MS})
   local held = redis.call('GET', '${PREFIX}node:' .. node)
-  if held and tonumber(held) > tonumber(inc) then return { 'lapsed', said } end
-  if ARGV[6] == '0' and ARGV[5] == id and held ~= inc then return { 'lapsed', said } end
+  if held and tonumber(held) > tonumber(inc) then return { 'lapsed', said, id } end
+  if ARGV[6] == '0' and ARGV[5] == id and held ~= inc then return { 'lapsed', said, id } end
   put('${PREFIX}node:' .. node, inc, ${LEASE_MS})
   return { 'ok', said, id }
 end

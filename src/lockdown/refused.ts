@@ -4,7 +4,7 @@
  */
 import { call, type Numbers } from "./syscalls.ts";
 
-/** Refused whatever the arguments, unless the right is kept. */
+/** Refused whatever the arguments; but for a process that calls out, which may make sockets of one kind and connect them. */
 export const REFUSED = {
   files: {
     // No file is opened, created, changed in kind, place or length, listed or removed; nothing is mounted or watched; nothing
@@ -250,6 +250,3 @@ export const REFUSED = {
     epoll_wait_old: call(215, null),
   },
 } as const satisfies Record<string, Record<string, Numbers>>;
-
-/** What a locked process may keep, one by one. */
-export type Right = keyof typeof REFUSED;

@@ -14,7 +14,7 @@ import { arch, platform } from "node:os";
 import { ALLOWED } from "./allowed.ts";
 import { openLibc } from "./libc.ts";
 import { parseStat } from "./proc.ts";
-import { REFUSED, type Right } from "./refused.ts";
+import { REFUSED } from "./refused.ts";
 import { CONDITIONAL, FIRST_UNKNOWN, type Numbers, SECCOMP } from "./syscalls.ts";
 
 type Processor = keyof Numbers;
@@ -53,6 +53,11 @@ const SOL_SOCKET = 1;
 /** SO_KEEPALIVE, SO_LINGER. */
 const SOCKET_OPTIONS = [9, 13];
 const IPPROTO_TCP = 6;
+const SOCK_STREAM = 1;
+/** SOCK_NONBLOCK and SOCK_CLOEXEC stand in the same argument. */
+const SOCK_TYPES = 0xf;
+/** Of whom a process that calls out may make sockets: AF_INET and AF_INET6, or AF_UNIX. */
+const FAMILIES = { tcp: [2, 10], local: [1] } as const;
 /** TCP_NODELAY, CORK, KEEPIDLE, KEEPINTVL, KEEPCNT, QUICKACK. */
 const TCP_OPTIONS = [1, 3, 4, 5, 6, 12];
 
@@ -71,6 +76,7 @@ const RETURN = 0x06;
 const JUMP_EQUAL = 0x15;
 const JUMP_AT_LEAST = 0x35;
 const JUMP_ANY_BIT = 0x45;
+const AND = 0x54;
 /** Where struct seccomp_data holds the call's number, the architecture, and the halves of an argument. */
 const NUMBER = 0;
 const ARCHITECTURE = 4;
@@ -136,14 +142,24 @@ const JUDGED: Readonly<Record<keyof typeof CONDITIONAL, (pid: number) => Rules>>
   prlimit64: () => [load(argument(0)), ...unlessEqual(0, [refuse]), ...unlessNull(2, [refuse]), allow],
 };
 
+/** What it may call by: TCP, of which no other protocol is a part (Landlock knows no MPTCP), or sockets of this machine. */
+export type Caller = keyof typeof FAMILIES;
+
+/** A socket that a caller makes, which then may be connected. */
+const socketOf = (caller: Caller): Rules => {
+  const isStream: Rules = [{ code: AND, jt: 0, jf: 0, k: SOCK_TYPES }, ...unlessEqual(SOCK_STREAM, [refuse])];
+  const made: Rules = [load(argument(1)), ...isStream, load(argument(2)), ...ifAmong([0, IPPROTO_TCP], allow), refuse];
+  return [load(argument(0)), ...FAMILIES[caller].flatMap((family) => ifEqual(family, made)), refuse];
+};
+
 /**
  * Locks the process, and overwrites the environment that it was started with.
  * @param pid its own number: its threads may go on signalling each other, which is how a C library aborts. (musl does
  *   it by tkill, which names no process and so is refused; an abort there ends it without a report)
- * @param kept rights that it goes on having; all others are gone
+ * @param caller what it goes on calling by, in the one process that calls out; null: by nothing
  * @returns null, or why this machine can't: words for the operator. Then it is not locked, or not wholly
  */
-export function lockDown(pid: number, kept: readonly Right[] = []): string | null {
+export function lockDown(pid: number, caller: Caller | null = null): string | null {
   const processor = arch();
   if (platform() !== "linux" || (processor !== "x64" && processor !== "arm64"))
     return `no filter was written for ${platform()} on ${processor}`;
@@ -154,7 +170,7 @@ export function lockDown(pid: number, kept: readonly Right[] = []): string | nul
   if (setrlimit(RLIMIT_CORE, ptr(new BigUint64Array(2))) !== 0) return "the kernel would not rule core dumps out";
   if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) !== 0) return "the kernel would not make the process undumpable";
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) !== 0) return "the kernel would not rule new privileges out";
-  const filter = packed(filterFor(processor, pid, kept));
+  const filter = packed(filterFor(processor, pid, caller));
   const program = new BigUint64Array([BigInt(filter.length), BigInt(ptr(filter))]); // struct sock_fprog
   if (syscall(SECCOMP[processor], SET_MODE_FILTER, FLAG_TSYNC, ptr(program)) !== 0n)
     return "the kernel took no seccomp filter";
@@ -178,17 +194,14 @@ function eraseEnvironment(): boolean {
  * The rules in the order in which the kernel reads them, at every system call.
  * @param pid the process whose own threads may be signalled
  */
-export function filterFor(processor: Processor, pid: number, kept: readonly Right[]): Rules {
-  const isKept = (right: string) => kept.some((one) => one === right);
+export function filterFor(processor: Processor, pid: number, caller: Caller | null): Rules {
   const on = ({ [processor]: number }: Numbers, rules: Rules) => (number === null ? [] : ifEqual(number, rules));
   const names = Object.keys(CONDITIONAL) as (keyof typeof CONDITIONAL)[];
-  const judged = names.map((name) =>
-    on(CONDITIONAL[name], isKept(CONDITIONAL[name].right) ? [allow] : JUDGED[name](pid)),
-  );
+  const judged = names.map((name) => on(CONDITIONAL[name], JUDGED[name](pid)));
+  const { socket, connect } = REFUSED.sockets;
+  const calling = caller === null ? [] : [on(socket, socketOf(caller)), on(connect, [allow])];
   const allowed = Object.values(ALLOWED).flatMap(({ calls }) => Object.values<Numbers>(calls));
-  const byRight = Object.entries(REFUSED).flatMap(([right, calls]) =>
-    Object.values<Numbers>(calls).map((call) => on(call, [isKept(right) ? allow : refuse])),
-  );
+  const refused = Object.values(REFUSED).flatMap((calls) => Object.values<Numbers>(calls));
   return [
     load(ARCHITECTURE),
     ...unlessEqual(ARCHITECTURES[processor], [answer(KILL_PROCESS)]), // numbers mean other calls there
@@ -196,7 +209,8 @@ export function filterFor(processor: Processor, pid: number, kept: readonly Righ
     ...ifAtLeast(FIRST_UNKNOWN, [answer(UNKNOWN)]), // x32's too, which are numbered from 2^30
     ...judged.flat(),
     ...allowed.flatMap((call) => on(call, [allow])),
-    ...byRight.flat(),
+    ...calling.flat(),
+    ...refused.flatMap((call) => on(call, [refuse])),
     answer(UNKNOWN), // numbers that mean nothing on this processor
   ];
 }

@@ -12,7 +12,7 @@ export interface Numbers {
 export const call = (x64: number, arm64: number | null): Numbers => ({ x64, arm64 });
 
 interface Condition extends Numbers {
-  /** Where this right is kept, the call isn't judged. */
+  /** What it would give with other arguments; see refused.ts. */
   readonly right: "files" | "programs" | "processes" | "sockets" | "privileges" | "machine";
   /** For what it stays; docs/SECURITY.md has the same words. */
   readonly only: string;

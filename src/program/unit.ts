@@ -1,4 +1,5 @@
 /** The systemd unit, written to fit a relay's options: what it starts, what it takes away, and when it starts again. Pure. */
+import { isIP } from "node:net";
 import type { Asked } from "./commands.ts";
 import { OPEN_FILES, OPTIONS, openFilesFor } from "./config.ts";
 import { FIRST_FREE_PORT, INCURABLE } from "./failure.ts";
@@ -11,6 +12,9 @@ const INSTALLED = ["/usr/bin/whisper-signaling", "/usr/local/bin/whisper-signali
 const STOP_MARGIN_S = 10;
 /** With what systemd ends a start for which LoadCredential= found no file (systemd.exec(5)). */
 const NO_CREDENTIALS = 243;
+
+/** By which the helper of --cluster confines itself. */
+const LANDLOCK = "landlock_create_ruleset landlock_add_rule landlock_restrict_self";
 
 /** A unit for one relay. */
 export function systemd(asked: Asked): string[] {
@@ -45,8 +49,9 @@ function unit(
   const needed = Object.entries(filesIn(given));
   const binary = INSTALLED.find((installed) => installed === path) ?? INSTALLED[1];
   const isPrivileged = [port, admin?.port ?? 0].some((used) => used > 0 && used < FIRST_FREE_PORT);
-  const isNear = config.cluster.every(({ path, host }) => path !== null || isLoopback(host)); // its engines
-  const isLocal = isLoopback(host) && (admin === null || isLoopback(admin.host)) && isNear;
+  const engines = config.cluster.flatMap((one) => (one.path !== null || isLoopback(one.host) ? [] : [one.host]));
+  const isLocal =
+    [host, ...(admin ? [admin.host] : [])].every(isLoopback) && engines.every((engine) => isIP(engine) !== 0);
   return [
     `# /etc/systemd/system/${file}, as \`whisper-signaling print ${file.includes("@") ? "systemd@" : "systemd"}\` writes it for these options:`,
     "# print it again when they change. It is written for systemd 247 and later.",
@@ -119,7 +124,11 @@ function unit(
     "# It listens, and talks to nobody but who connects; to systemd, by AF_UNIX, it says that it is ready.",
     "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6",
     ...(isLocal
-      ? ["# It listens on this machine alone, for a proxy.", "IPAddressDeny=any", "IPAddressAllow=localhost"]
+      ? [
+          `# It listens on this machine alone, for a proxy${engines.length > 0 ? ", and calls its engine" : ""}.`,
+          "IPAddressDeny=any",
+          `IPAddressAllow=${["localhost", ...engines].join(" ")}`,
+        ]
       : []),
     "",
     "RestrictNamespaces=yes",
@@ -129,7 +138,7 @@ function unit(
     "SystemCallArchitectures=native",
     "# What services use, without what takes privileges or moves priorities, and what the relay locks itself down with. A",
     "# refused call is an error, not an end.",
-    "SystemCallFilter=@system-service seccomp",
+    `SystemCallFilter=@system-service seccomp${config.cluster.length > 0 ? ` ${LANDLOCK}` : ""}`,
     "SystemCallFilter=~@privileged @resources @keyring @memlock @aio",
     "SystemCallErrorNumber=EPERM",
     "# No MemoryDenyWriteExecute=yes: JavaScript is compiled to machine code in memory, and the relay would not start.",

@@ -7,6 +7,7 @@ import { REFUSED } from "../../src/lockdown/refused.ts";
 import { filterFor, type Instruction } from "../../src/lockdown/sandbox.ts";
 import { CONDITIONAL, FIRST_UNKNOWN, type Numbers, SECCOMP } from "../../src/lockdown/syscalls.ts";
 import { judge } from "../support/machines/filter.ts";
+import { newFolder } from "../support/machines/folder.ts";
 import { REFUSED_CALLS } from "../support/machines/refused.ts";
 import { ROOT, run } from "../support/relays/relay.ts";
 
@@ -27,7 +28,7 @@ describe.each([
   ["arm64", 0xc00000b7, "/usr/include/asm-generic/unistd.h"],
 ] as const)("the filter for %s", (processor, architecture, header) => {
   const PID = 4_242;
-  const filter: readonly Instruction[] = filterFor(processor, PID, []);
+  const filter: readonly Instruction[] = filterFor(processor, PID, null);
   const answer = (number: number, ...args: number[]) => {
     const value = judge(filter, { architecture, number, args });
     return value === 0x7fff0000 ? "allowed" : value === 0x80000000 ? "killed" : value - 0x50000;
@@ -119,30 +120,51 @@ describe.each([
     expect(judge(filter, { ...words, high: [0, 0, 0, 0, 1] })).toBe(0x50000 + EACCES);
   });
 
-  test("a right that is kept is there whatever the arguments, and every other is gone", () => {
-    const keeping = filterFor(processor, PID, ["sockets"]);
-    const isAllowed = (call: Numbers, args: number[] = []) =>
-      judge(keeping, { architecture, number: numberOf(call), args }) === 0x7fff0000;
-    for (const call of [...Object.values(REFUSED.sockets), CONDITIONAL.sendto, CONDITIONAL.setsockopt])
-      expect(isAllowed(call, [5, 0, 0, 0x20000000, 1])).toBe(true);
-    const { sockets: _, ...others } = REFUSED;
-    for (const call of Object.values(others).flatMap((calls) => Object.values<Numbers>(calls)))
-      expect(isAllowed(call)).toBe(false);
-    expect(isAllowed(CONDITIONAL.clone, [0x1200011])).toBe(false);
+  test.each<["tcp" | "local", string, number[], boolean]>([
+    ["tcp", "TCP", [2, 0x80801, 0], true],
+    ["tcp", "TCP by its number, over IPv6", [10, 1, 6], true],
+    ["tcp", "UDP", [2, 2, 17], false],
+    ["tcp", "MPTCP", [2, 1, 262], false],
+    ["tcp", "a socket of this machine", [1, 1, 0], false],
+    ["tcp", "netlink", [16, 3, 0], false],
+    ["local", "a socket of this machine", [1, 0x80801, 0], true],
+    ["local", "one for datagrams", [1, 2, 0], false],
+    ["local", "TCP", [2, 1, 0], false],
+  ])("who calls by %s may make %s: %j is %p", (caller, _, args, isAllowed) => {
+    const number = numberOf(REFUSED.sockets.socket);
+    const answered = judge(filterFor(processor, PID, caller), { architecture, number, args });
+    expect(answered).toBe(isAllowed ? 0x7fff0000 : 0x50000 + EACCES);
   });
+
+  test.each(["tcp", "local"] as const)(
+    "who calls by %s may connect, and nothing else that others may not",
+    (caller) => {
+      const calling = filterFor(processor, PID, caller);
+      const answers = (rules: readonly Instruction[], call: Numbers) =>
+        judge(rules, { architecture, number: numberOf(call), args: [5, 1, 1, 0x20000000, 1] });
+      for (const table of TABLES)
+        for (const [name, call] of Object.entries(table)) {
+          if (call[processor] === null) continue;
+          const expected = name === "connect" ? 0x7fff0000 : answers(filter, call);
+          expect([name, answers(calling, call)]).toEqual([name, expected]);
+        }
+    },
+  );
 });
 
-test("a process that keeps one right has that one, and not the others", async () => {
-  using listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-  const lockedBut = async (...kept: string[]) => {
-    const program = resolve(ROOT, "test/support/relays/kept-rights.ts");
-    const { stdout } = await run([process.execPath, program, `${listener.port}`, ...kept]);
+test("a process that calls out has that one way, and nothing else", async () => {
+  await using folder = await newFolder();
+  const unix = folder.file("socket");
+  using port = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+  using _socket = Bun.listen({ unix, socket: { data() {} } });
+  const done = async (caller: string) => {
+    const program = resolve(ROOT, "test/support/relays/caller.ts");
+    const { stdout } = await run([process.execPath, program, caller, `${port.port}`, unix]);
     return JSON.parse(stdout);
   };
-  const [done, refused] = ["done", "refused"];
-  expect(await lockedBut()).toEqual({ lock: done, sockets: refused, files: refused, programs: refused });
-  expect(await lockedBut("sockets")).toEqual({ lock: done, sockets: done, files: refused, programs: refused });
-  expect(await lockedBut("files")).toEqual({ lock: done, sockets: refused, files: done, programs: refused });
+  expect(await done("none")).toEqual([]);
+  expect(await done("tcp")).toEqual(["tcp"]);
+  expect(await done("local")).toEqual(["local"]);
 });
 
 describe("docs/SECURITY.md", () => {

@@ -163,6 +163,18 @@ describe("the unit", () => {
     expect([await denied(), await denied("--host=::1", "--admin=10.0.0.1:9000")]).toEqual([0, 0]);
   });
 
+  test("with a cluster it may call its engine, where that has an address, and let its helper confine itself", async () => {
+    await using folder = await newFolder();
+    const secret = await folder.write("secret", "x".repeat(32));
+    const unit = (...args: string[]) =>
+      print("systemd", "--host=127.0.0.1", `--cluster-secret-file=${secret}`, ...args);
+    const two = await unit("--cluster=redis://10.0.0.9", "--cluster=rediss://[fd00::9]:6380");
+    expect(said(two, "IPAddressAllow")).toEqual(["localhost 10.0.0.9 fd00::9"]);
+    expect(said(two, "SystemCallFilter")[0]).toContain("seccomp landlock_create_ruleset");
+    expect(said(await unit("--cluster=redis://engine.lan"), "IPAddressDeny")).toEqual([]);
+    expect(said(await unit("--cluster=unix:///run/valkey.sock"), "IPAddressAllow")).toEqual(["localhost"]);
+  });
+
   test("nothing is written twice, and what would stop the relay is not there", () => {
     const names = [...DEPLOYED.matchAll(/^([A-Z]\w+)=/gm)].map(([, name = ""]) => name);
     expect(names.filter((name, i) => names.indexOf(name) !== i)).toEqual(["SystemCallFilter"]);

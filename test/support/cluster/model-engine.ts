@@ -51,11 +51,11 @@ export class ModelEngine {
         const begun = epoch !== null || theirs > 0 ? now : now - Number(upMs);
         current = `${Math.max(ours, theirs) + 1}|${run}|${begun}`;
       } else if (layout !== newLayout) return ["layout"];
-      else if (isOdd && isSure === "0") return ["odd", `${now}`];
+      else if (isOdd && isSure === "0") return ["odd", `${now}`, id];
       this.#set("epoch", `${current}|${newLayout}`, EPOCH_MS, now);
       const held = this.get(`node:${node}`, now);
-      if (held !== null && Number(held) > Number(inc)) return ["lapsed", `${now}`];
-      if (isFirst === "0" && knownEpoch === current && held !== inc) return ["lapsed", `${now}`];
+      if (held !== null && Number(held) > Number(inc)) return ["lapsed", `${now}`, current];
+      if (isFirst === "0" && knownEpoch === current && held !== inc) return ["lapsed", `${now}`, current];
       this.#set(`node:${node}`, inc, LEASE_MS, now);
       return ["ok", `${now}`, current];
     }

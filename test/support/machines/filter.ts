@@ -21,6 +21,7 @@ export function judge(filter: readonly Instruction[], { architecture, number, ar
     };
     if (code === 0x06) return k;
     if (code === 0x20) word = words[k / 4] ?? 0;
+    else if (code === 0x54) word = (word & k) >>> 0;
     else if (code === 0x15) jump(word === k);
     else if (code === 0x35) jump(word >= k);
     else if (code === 0x45) jump((word & k) !== 0);
