@@ -68,6 +68,43 @@ describe("peers at two nodes", () => {
   });
 });
 
+test.each([true, false])(
+  "who reloads and comes back at the other node meets the one who stayed, wherever the session is (by token: %p)",
+  async (isByToken) => {
+    const sessions = async () => [await one.sessions(), await other.sessions()];
+    const code = newCode();
+    const join = { type: "join", sessionCode: code, isInitiator: true };
+    const alice = await Client.connect(one.url);
+    alice.send({ ...join, instance: "page-of-alice" });
+    const { token } = await alice.expect("joined");
+    const bob = await Client.connect(other.url);
+    bob.send({ ...join, isInitiator: false, instance: "page-of-bob" });
+    await bob.expect("joined");
+    await Promise.all([alice.expect("ready"), bob.expect("ready")]);
+    if (!isByToken) {
+      alice.close();
+      await bob.expect("peer-left");
+    }
+    const again = await Client.connect(other.url);
+    again.send({ ...join, instance: "page-of-alice", ...(isByToken && { token }) });
+    await again.expect("joined");
+    expect(await again.expect("ready")).toEqual({ type: "ready", pairing: 2, peer: "page-of-bob" });
+    expect(await bob.expect("ready")).toEqual({ type: "ready", pairing: 2, peer: "page-of-alice" });
+    for (const relay of [one, other])
+      for (const isInitiator of [true, false])
+        expect((await tryJoin(relay, code, isInitiator))[0]).toBe("session-full");
+    await expectUndisturbed({ code, alice: again, bob });
+    expect(await sessions()).toEqual([1, 0]); // its home has no peer of its own now
+    for (const client of [again, bob]) client.close();
+    await cluster.engine.untilForgotten();
+    const next = await newPairAt(other, one, code);
+    expect(await sessions()).toEqual([0, 1]);
+    await expectUndisturbed(next);
+    for (const client of [next.alice, next.bob]) client.close();
+    await cluster.engine.untilForgotten();
+  },
+);
+
 test("the engine sees no code, no token and nothing of a message", async () => {
   const { engine } = cluster;
   const monitor = Bun.spawn(["redis-cli", "-s", engine.path, "MONITOR"], { stdout: "pipe" });
