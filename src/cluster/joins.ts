@@ -11,7 +11,6 @@
  *   give back: the last seat       release
  */
 
-import { beginEpoch, learnTime } from "./lease.ts";
 import { Link } from "./links.ts";
 import { type Ask, call, engineMs, type Turn, type Waiting } from "./node.ts";
 import type { Claim } from "./script.ts";
@@ -55,19 +54,15 @@ export function seekAgain(turn: Turn, isOkAgain: boolean): void {
 
 function claim(turn: Turn, code: string) {
   const { node, now } = turn;
-  const { incarnation, epoch } = node;
+  const { incarnation } = node;
   const fence = `${node.nextCall}`; // higher than of any claim before
-  call(turn, { op: "claim", epoch, code, fence }, (later, reply) => {
+  call(turn, { op: "claim", epoch: node.epoch, code, fence }, (later, reply) => {
     if (node.incarnation !== incarnation) return; // it is asked again with the new lease
     if (reply === null) {
       if (later.node.phase === "ok") claim(later, code); // it was dropped, being late; else it is asked with the next hello
       return;
     }
     const [what, other = "", otherFence = "", nameIndex = 0] = reply;
-    if (what === "mine") {
-      if (node.epoch !== epoch) return; // it is asked again in the one that begins
-      if (learnTime(later, now, Number(other))) return beginEpoch(node, epoch);
-    }
     if (what === "stale") {
       node.phase = "waiting";
       node.lastHelloAt = Number.NEGATIVE_INFINITY;

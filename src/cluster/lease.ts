@@ -11,8 +11,7 @@
  *   hello: ok                    a proof
  *   hello: ok, another epoch     first every session is claimed again, and only then it is a proof
  *   hello: lapsed                no proof any more
- *   the engine's clock was set   as another epoch: it asks for one. What has lapsed by that proves nothing
- *   hello: odd                   that, or hello again: the engine stood still
+ *   hello: odd                   hello again, and sure that the engine's clock was not set; or for an epoch of a higher number
  *   every KEEP_MS                keep: of what another node has, the session is lost
  */
 import { call, type Node, type Turn } from "./node.ts";
@@ -69,31 +68,26 @@ function hello(turn: Turn) {
     node.incarnation++;
     node.phase = "waiting";
   }
-  const { incarnation, epoch } = node;
+  const { incarnation } = node;
   node.helloAt = node.lastHelloAt = now;
-  call(turn, { op: "hello", epoch, isFirst, isSure: node.isSure }, (later, reply) => {
+  call(turn, { op: "hello", epoch: node.epoch, isFirst, isSure: node.isSure }, (later, reply) => {
     if (node.incarnation !== incarnation) return;
     node.helloAt = null;
-    if (node.epoch === epoch) greeted(later, now, reply ?? []); // else another epoch is to begin, for which it says hello anew
+    greeted(later, now, reply ?? []);
   });
 }
 
 function greeted(turn: Turn, askedAt: number, [what, engineNow, epoch = ""]: readonly (string | number)[]) {
   const { node, now } = turn;
-  if (what === "layout") node.phase = "misfit";
-  if (what !== "ok" && what !== "lapsed" && what !== "odd") return;
-  const wasSet = learnTime(turn, askedAt, Number(engineNow));
-  node.isSure = what === "odd";
-  if (wasSet) return beginEpoch(node, `${epoch}`);
-  if (what === "odd") {
-    node.lastHelloAt = Number.NEGATIVE_INFINITY;
-    return;
-  }
   if (what === "lapsed") {
     node.provenAt = node.lastHelloAt = Number.NEGATIVE_INFINITY;
     node.phase = "waiting";
-    return;
   }
+  if (what === "layout") node.phase = "misfit";
+  if (what !== "ok" && what !== "odd") return;
+  const wasSet = learnTime(turn, askedAt, Number(engineNow));
+  node.isSure = what === "odd" && !wasSet;
+  if (what === "odd") return helloAnew(node, wasSet ? `${epoch}` : null);
   node.rttMs = now - askedAt;
   if (`${epoch}` !== node.epoch) {
     node.again = null; // what is under way counts for the epoch before
@@ -105,7 +99,7 @@ function greeted(turn: Turn, askedAt: number, [what, engineNow, epoch = ""]: rea
 }
 
 /** Takes the engine's time. @returns whether its clock was set since it last said it */
-export function learnTime({ node, now }: Turn, askedAt: number, engineNow: number): boolean {
+function learnTime({ node, now }: Turn, askedAt: number, engineNow: number): boolean {
   const inexactMs = (now - askedAt) / 2;
   const offsetMs = engineNow - now + inexactMs;
   const known = node.offsetMs;
@@ -114,15 +108,13 @@ export function learnTime({ node, now }: Turn, askedAt: number, engineNow: numbe
   return wasSet;
 }
 
-/**
- * With the next hello the engine begins an epoch, so that nobody claims what may have ended too early.
- * @param before which it had when it was seen that its clock was set: what comes after that began after it, too
- */
-export function beginEpoch(node: Node, before: string): void {
-  node.epoch = `${Number.parseInt(before, 10) + 1}`;
+/** @param ended the epoch after which one has to begin: any of a higher number began after the engine's clock was set */
+function helloAnew(node: Node, ended: string | null): void {
+  node.lastHelloAt = Number.NEGATIVE_INFINITY;
+  if (ended === null) return;
+  node.epoch = `${Number.parseInt(ended, 10) + 1}`;
   node.phase = "waiting";
   node.again = null;
-  node.lastHelloAt = Number.NEGATIVE_INFINITY;
 }
 
 function proven(node: Node, at: number) {

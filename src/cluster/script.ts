@@ -17,9 +17,10 @@
  * behind, nobody can claim anything for as long as a lease may still last that it knows nothing of; meanwhile the nodes
  * that are there say again what they have. What nobody has said again by then counts no more.
  *
- * The same is done where the engine's clock was set, since leases end by it: a node notices by the answer to its hello or
- * claim, and asks for an epoch of a higher number. Where nobody has said hello for too long, or will have, the engine
- * takes no hello from a node that is not sure of the time, and begins an epoch for one that never knew it.
+ * The same is done where the engine's clock was set, since leases end by it. That shows by when somebody last said hello:
+ * too long ago, or not yet. Then nobody claims anything, and no hello is taken, until a node says of its own clock whether
+ * the engine's was set, or only nobody was there; one that never knew its time begins an epoch. What is too little to
+ * show ends no lease that is renewed in time.
  */
 import { EPOCH_MS, LEASE_MS, RECORD_MS, RENEW_MS } from "./times.ts";
 
@@ -52,8 +53,8 @@ export type Call =
 
 /**
  * What it answers.
- * hello: ok, engine's time, epoch | lapsed, odd: the same | layout
- * claim: mine, engine's time | owner, node, fence, index of the name | wait | stale | old
+ * hello: ok, engine's time, epoch | odd: the same | lapsed | layout
+ * claim: mine | owner, node, fence, index of the name | wait | stale | old
  * keep:  kept, [index of what another node has]… | stale
  * error: what the engine itself objects to, by its first word; null: no answer came
  */
@@ -68,6 +69,8 @@ local said = string.format('%.0f', now)
 local epoch = redis.call('GET', '${PREFIX}epoch')
 local number, known, since, layout = string.match(epoch or '', '^(%d+)|([^|]*)|(%d+)|([^|]*)$')
 local id = known and table.concat({ number, known, since }, '|') or ''
+local idle = epoch and ${EPOCH_MS} - redis.call('PTTL', '${PREFIX}epoch') or 0
+local isOdd = idle > ${LEASE_MS - RENEW_MS} or idle < -${RENEW_MS}
 local me = node .. '|' .. inc .. '|'
 
 local function lives(owner, incarnation)
@@ -91,8 +94,6 @@ end
 if op == 'hello' then
   local theirs = tonumber(string.match(ARGV[5], '^%d+') or 0)
   local ours = tonumber(number or 0)
-  local idle = epoch and ${EPOCH_MS} - redis.call('PTTL', '${PREFIX}epoch') or 0
-  local isOdd = idle > ${LEASE_MS - RENEW_MS} or idle < -${RENEW_MS}
   if known ~= run or theirs > ours or (isOdd and theirs == 0) then
     since = (epoch or theirs > 0) and said or string.format('%.0f', now - ARGV[8])
     layout, id = ARGV[7], table.concat({ math.max(ours, theirs) + 1, run, since }, '|')
@@ -103,8 +104,8 @@ if op == 'hello' then
   end
   put('${PREFIX}epoch', id .. '|' .. layout, ${EPOCH_MS})
   local held = redis.call('GET', '${PREFIX}node:' .. node)
-  if held and tonumber(held) > tonumber(inc) then return { 'lapsed', said, id } end
-  if ARGV[6] == '0' and ARGV[5] == id and held ~= inc then return { 'lapsed', said, id } end
+  if held and tonumber(held) > tonumber(inc) then return { 'lapsed' } end
+  if ARGV[6] == '0' and ARGV[5] == id and held ~= inc then return { 'lapsed' } end
   put('${PREFIX}node:' .. node, inc, ${LEASE_MS})
   return { 'ok', said, id }
 end
@@ -125,7 +126,7 @@ if op == 'bye' then
   return { 'bye' }
 end
 
-if id ~= ARGV[5] or not lives(node, inc) then return { 'stale' } end
+if isOdd or id ~= ARGV[5] or not lives(node, inc) then return { 'stale' } end
 
 local isEarly = now < since + ${LEASE_MS}
 
@@ -140,7 +141,7 @@ if op == 'claim' then
   end
   if isEarly then return { 'wait' } end
   for _, key in ipairs(KEYS) do write(key, ARGV[6]) end
-  return { 'mine', said }
+  return { 'mine' }
 end
 
 if op == 'keep' then

@@ -1,4 +1,7 @@
-/** The contract, kept by nodes that share an engine, with peers that come to one of them at random. */
+/**
+ * The contract, kept by nodes that share an engine, with peers that come to one of them at random. The engine is Redis;
+ * CLUSTER_ENGINE=valkey-server names another.
+ */
 import { afterAll, describe } from "bun:test";
 import { additions } from "../contract/suite/additions.ts";
 import { bystanders } from "../contract/suite/bystanders.ts";

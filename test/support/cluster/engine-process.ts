@@ -74,6 +74,11 @@ export class EngineProcess implements AsyncDisposable {
     await this.ask("SET", "whisper:epoch", epoch, "PX", `${EPOCH_MS}`);
   }
 
+  /** As if a node had just said hello: else it would wait with the first one, since its clock might have been set. */
+  async touch(): Promise<void> {
+    await this.ask("PEXPIRE", "whisper:epoch", `${EPOCH_MS}`);
+  }
+
   /** One command, and what redis-cli prints of the answer. */
   async ask(...words: string[]): Promise<string> {
     const cli = Bun.spawn(["redis-cli", "-s", this.path, ...words], { stdout: "pipe", stderr: "pipe" });

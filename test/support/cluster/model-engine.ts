@@ -35,6 +35,8 @@ export class ModelEngine {
     const epoch = this.get("epoch", now);
     const [number = "0", known, since, layout] = epoch?.split("|") ?? [];
     const id = epoch === null ? "" : `${number}|${known}|${since}`;
+    const idle = epoch === null ? 0 : now + EPOCH_MS - (this.entries.get("epoch")?.until ?? 0);
+    const isOdd = idle > LEASE_MS - RENEW_MS || idle < -RENEW_MS;
     const me = `${node}|${inc}|`;
     const lives = (owner: string, incarnation: string) => this.get(`node:${owner}`, now) === incarnation;
     const ownerOf = (name: string) => this.get(`at:${name}`, now)?.split("|") ?? [];
@@ -45,8 +47,6 @@ export class ModelEngine {
       const theirs = Number.parseInt(knownEpoch, 10) || 0;
       const ours = Number(number);
       let current = id;
-      const idle = epoch === null ? 0 : now + EPOCH_MS - (this.entries.get("epoch")?.until ?? 0);
-      const isOdd = idle > LEASE_MS - RENEW_MS || idle < -RENEW_MS;
       if (known !== run || theirs > ours || (isOdd && theirs === 0)) {
         const begun = epoch !== null || theirs > 0 ? now : now - Number(upMs);
         current = `${Math.max(ours, theirs) + 1}|${run}|${begun}`;
@@ -54,8 +54,8 @@ export class ModelEngine {
       else if (isOdd && isSure === "0") return ["odd", `${now}`, id];
       this.#set("epoch", `${current}|${newLayout}`, EPOCH_MS, now);
       const held = this.get(`node:${node}`, now);
-      if (held !== null && Number(held) > Number(inc)) return ["lapsed", `${now}`, current];
-      if (isFirst === "0" && knownEpoch === current && held !== inc) return ["lapsed", `${now}`, current];
+      if (held !== null && Number(held) > Number(inc)) return ["lapsed"];
+      if (isFirst === "0" && knownEpoch === current && held !== inc) return ["lapsed"];
       this.#set(`node:${node}`, inc, LEASE_MS, now);
       return ["ok", `${now}`, current];
     }
@@ -72,7 +72,7 @@ export class ModelEngine {
       if (lives(node, inc)) this.entries.delete(`node:${node}`);
       return ["bye"];
     }
-    if (id !== rest[0] || !lives(node, inc)) return ["stale"];
+    if (isOdd || id !== rest[0] || !lives(node, inc)) return ["stale"];
     const isEarly = now < Number(since) + LEASE_MS;
     if (op === "claim") {
       for (const [i, name] of names.entries()) {
@@ -84,7 +84,7 @@ export class ModelEngine {
       }
       if (isEarly) return ["wait"];
       for (const name of names) write(name, rest[1] ?? "");
-      return ["mine", `${now}`];
+      return ["mine"];
     }
     const fences = rest.slice(1);
     const each = names.length / fences.length;

@@ -26,6 +26,7 @@ export async function startNodes(
 ): Promise<Nodes> {
   await using stack = new AsyncDisposableStack();
   const used = engine ?? stack.use(await EngineProcess.start());
+  await used.touch();
   const folder = stack.use(await newFolder());
   const secret = await folder.write("secret", `${crypto.randomUUID()}\n`);
   const own = [`--cluster=${url ?? used.url}`, `--cluster-secret-file=${secret}`];

@@ -60,7 +60,7 @@ export const PLANTED: [fault: string, found: string, plant: () => Plant & Partia
             value: `${node}|${incarnation}|${fence}|${engine.entries.get("epoch")?.value.split("|")[2]}`,
             until: now + 60_000,
           });
-        return ["mine", `${now}`];
+        return ["mine"];
       }),
   ],
   [

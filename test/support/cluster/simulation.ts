@@ -153,9 +153,10 @@ class Run {
         break;
       }
       case 12: {
-        // its clock is set. How long it has been there is told by that clock, too: a start just before is another fault
+        // Its clock is set. How long it has been there is told by that clock, too: a start just before is another fault.
+        // So is a node that is cut off while it is set ahead by less than shows.
         if (net.engineNow - net.engine.startedAt < 2 * LEASE_MS) return;
-        const byMs = random.pick([-3_600_000, -10_000, -3_000, 1_000, 3_000, 6_000, 8_000, 3_600_000]);
+        const byMs = random.pick([-3_600_000, -10_000, -3_000, -300, 300, 6_000, 8_000, 3_600_000]);
         net.engineOffset += byMs;
         this.#backMs += Math.max(0, -byMs);
         break;
