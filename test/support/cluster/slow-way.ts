@@ -1,33 +1,49 @@
-/** A way to an engine that takes time: a socket whose bytes come to the engine's, and back, so much later. */
-import { setTimeout as later } from "node:timers";
+/** A way to an engine that takes time: a socket whose bytes come to the engine's, and back, in order and so much later. */
 import { newFolder } from "../machines/folder.ts";
 
 export interface SlowWay extends AsyncDisposable {
   readonly url: string;
-  /** Of each direction, for what comes from now on. */
+  /** Of each direction, for what comes from now on; nothing overtakes what came before. */
   delayMs: number;
 }
 
-type End = Bun.Socket<{ other: Promise<End> }>;
+/** One end of a connection: the other, and when the last that came from here has been handed on there. */
+interface Side {
+  other: Promise<Bun.Socket<Side>>;
+  done: Promise<unknown>;
+}
 
 export async function openSlowWay(to: string): Promise<SlowWay> {
   const folder = await newFolder();
   const path = folder.file("slow.sock");
-  const listener = Bun.listen<{ other: Promise<End> }>({
+  function later({ data: side }: Bun.Socket<Side>, what: (other: Bun.Socket<Side>) => unknown): void {
+    const { done } = side;
+    const time = Bun.sleep(way.delayMs);
+    side.done = Promise.all([side.other, done, time])
+      .then(([other]) => what(other))
+      .catch(() => {}); // there is nobody to tell
+  }
+  const handlers: Bun.SocketHandler<Side> = {
+    data(socket, piece) {
+      const bytes = Uint8Array.from(piece);
+      later(socket, (other) => other.write(bytes));
+    },
+    close: (socket) => later(socket, (other) => other.end()),
+    error() {},
+  };
+  const listener = Bun.listen<Side>({
     unix: path,
     socket: {
+      ...handlers,
       open(socket) {
-        const back: Bun.SocketHandler<{ other: Promise<End> }> = { data, close, error() {} };
-        const data_ = { other: Promise.resolve(socket) };
-        socket.data = { other: Bun.connect({ unix: to, data: data_, socket: back }) };
-        socket.data.other.catch(() => socket.end());
+        const back = { other: Promise.resolve(socket), done: Promise.resolve() };
+        const other = Bun.connect<Side>({ unix: to, data: back, socket: handlers });
+        other.catch(() => socket.end());
+        socket.data = { other, done: Promise.resolve() };
       },
-      data,
-      close,
-      error() {},
     },
   });
-  const way: SlowWay = {
+  const way = {
     url: `unix://${path}`,
     delayMs: 0,
     async [Symbol.asyncDispose]() {
@@ -35,12 +51,5 @@ export async function openSlowWay(to: string): Promise<SlowWay> {
       await folder[Symbol.asyncDispose]();
     },
   };
-  function data({ data: { other } }: End, piece: Uint8Array) {
-    const bytes = Uint8Array.from(piece);
-    later(async () => (await other).write(bytes), way.delayMs);
-  }
-  function close({ data: { other } }: End) {
-    later(async () => (await other).end(), way.delayMs);
-  }
   return way;
 }
