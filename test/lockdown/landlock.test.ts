@@ -1,7 +1,11 @@
 /** The helper of --cluster under Landlock: what it may still connect to, as it is released. */
 import { describe, expect, test } from "bun:test";
 import { type EngineConfig, line, linesOf, type Report } from "../../src/cluster/pipe.ts";
-import { command, RELEASED, type Variant } from "../support/relays/relay.ts";
+import { EngineProcess } from "../support/cluster/engine-process.ts";
+import { newFolder } from "../support/machines/folder.ts";
+import { pathOf } from "../support/machines/fronts.ts";
+import { expectUndisturbed, newPair } from "../support/peers/client.ts";
+import { command, RELEASED, spawnProgram, type Variant } from "../support/relays/relay.ts";
 
 /** What a helper that was confined to one port reports first of an engine at another, or at that one. */
 async function firstOf(variant: Variant, confinedTo: number | null, config: Partial<EngineConfig>): Promise<Report[]> {
@@ -63,3 +67,23 @@ describe.skipIf(isOld).each(RELEASED)("a helper (%s)", (variant) => {
     expect(down).toEqual(["down", "connect", expect.stringContaining("closed"), null]);
   });
 });
+
+test.skipIf(pathOf("strace") === null && !process.env["CI"])(
+  "a relay whose helper can't be confined says so, and serves",
+  async () => {
+    const without = "inject=landlock_create_ruleset:error=EOPNOTSUPP";
+    const tracer = ["strace", "-f", "-qqq", "-o", "/dev/null", "-e", "trace=landlock_create_ruleset", "-e", without];
+    await using engine = await EngineProcess.start();
+    await using folder = await newFolder();
+    const secret = await folder.write("secret", "a secret that nobody guesses, ever");
+    const args = [`--cluster=${engine.url}`, `--cluster-secret-file=${secret}`, "--drain=0s"];
+    await using relay = await spawnProgram([...tracer, ...command("binary", ...args)]);
+    await expectUndisturbed(await newPair(relay.url));
+    process.kill(
+      Number((await Bun.file(`/proc/${relay.process.pid}/task/${relay.process.pid}/children`).text()).trim()),
+    );
+    expect((await relay.ended()).stderr).toBe(
+      "whisper-signaling: warning: a helper of --cluster may connect to any port: there is no Landlock that knows ports (Linux 6.7)\n",
+    );
+  },
+);

@@ -17,6 +17,7 @@ import { freePort } from "../support/machines/free-port.ts";
 import { until } from "../support/machines/until.ts";
 import { Client, expectUndisturbed, newCode } from "../support/peers/client.ts";
 
+if (!PROGRAMS.includes("valkey-server")) console.info("nothing is tried with Valkey: there is no valkey-server");
 const isExpected = Boolean(process.env["CI"]); // there what can't be tried is a failure
 if (noClock !== null && !isExpected) console.info(`no engine's clock is set: ${noClock}`);
 

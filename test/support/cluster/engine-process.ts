@@ -10,11 +10,8 @@ const READY = /eady to accept connections/;
 const LONG_AGO_MS = 1_000_000;
 
 const KNOWN = ["redis-server", "valkey-server"];
-const isThere = (program: string) => pathOf(program) !== null;
 /** Those that are here; all where what can't be tried is a failure. */
-export const PROGRAMS: readonly string[] = process.env["CI"] ? KNOWN : KNOWN.filter(isThere);
-for (const program of KNOWN)
-  if (!isThere(program)) console.info(`${program} is not installed: nothing is tried with it`);
+export const PROGRAMS = process.env["CI"] ? KNOWN : KNOWN.filter((program) => pathOf(program) !== null);
 /** Which is started where a test does not say. */
 const USUAL = process.env["CLUSTER_ENGINE"] ?? "redis-server";
 
