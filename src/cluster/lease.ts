@@ -70,7 +70,7 @@ function hello(turn: Turn) {
   }
   const { incarnation } = node;
   node.helloAt = node.lastHelloAt = now;
-  call(turn, { op: "hello", epoch: node.epoch, isFirst, isSure: node.isSure }, (later, reply) => {
+  call(turn, { op: "hello", epoch: node.epoch, isFirst, sureMs: node.sureMs }, (later, reply) => {
     if (node.incarnation !== incarnation) return;
     node.helloAt = null;
     greeted(later, now, reply ?? []);
@@ -86,7 +86,7 @@ function greeted(turn: Turn, askedAt: number, [what, engineNow, epoch = ""]: rea
   if (what === "layout") node.phase = "misfit";
   if (what !== "ok" && what !== "odd") return;
   const wasSet = learnTime(turn, askedAt, Number(engineNow));
-  node.isSure = what === "odd" && !wasSet;
+  node.sureMs = what === "odd" && !wasSet ? Number(engineNow) : 0;
   if (what === "odd") return helloAnew(node, wasSet ? `${epoch}` : null);
   node.rttMs = now - askedAt;
   if (`${epoch}` !== node.epoch) {

@@ -76,8 +76,8 @@ export class Node {
   /** How far that may be off. */
   inexactMs = 0;
   rttMs = 0;
-  /** Whether the engine's clock is known not to have been set, though it was long since anybody's last hello. */
-  isSure = false;
+  /** A time of the engine at which its clock had not been set, though it was long since anybody's last hello; or 0. */
+  sureMs = 0;
   /** When the hello was sent that is unanswered; when the last one was. */
   helloAt: number | null = null;
   lastHelloAt = Number.NEGATIVE_INFINITY;

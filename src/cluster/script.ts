@@ -41,11 +41,11 @@ export interface Claim {
 /**
  * What a node asks of the engine.
  * hello: I am here. `epoch`: the one that it knows; `isFirst`: whether it begins its incarnation with this;
- * `isSure`: that the engine's clock was not set
+ * `sureMs`: a time of the engine at which its clock was not set, as the node knows; 0: none
  * claim: who has this session? keep: I still have these. release: I have them no more. disown: I never had that one.
  */
 export type Call =
-  | { readonly op: "hello"; readonly epoch: string; readonly isFirst: boolean; readonly isSure: boolean }
+  | { readonly op: "hello"; readonly epoch: string; readonly isFirst: boolean; readonly sureMs: number }
   | { readonly op: "claim"; readonly epoch: string; readonly code: string; readonly fence: string }
   | { readonly op: "keep"; readonly epoch: string; readonly claims: readonly Claim[] }
   | { readonly op: "release"; readonly claims: readonly Claim[] }
@@ -69,8 +69,11 @@ local said = string.format('%.0f', now)
 local epoch = redis.call('GET', '${PREFIX}epoch')
 local number, known, since, layout = string.match(epoch or '', '^(%d+)|([^|]*)|(%d+)|([^|]*)$')
 local id = known and table.concat({ number, known, since }, '|') or ''
-local idle = epoch and ${EPOCH_MS} - redis.call('PTTL', '${PREFIX}epoch') or 0
-local isOdd = idle > ${LEASE_MS - RENEW_MS} or idle < -${RENEW_MS}
+-- Whether its clock can't have gone on by itself, with nodes there, for so long.
+local function odd(ms)
+  return ms > ${LEASE_MS - RENEW_MS} or ms < -${RENEW_MS}
+end
+local isOdd = epoch and odd(${EPOCH_MS} - redis.call('PTTL', '${PREFIX}epoch'))
 local me = node .. '|' .. inc .. '|'
 
 local function lives(owner, incarnation)
@@ -99,7 +102,7 @@ if op == 'hello' then
     layout, id = ARGV[7], table.concat({ math.max(ours, theirs) + 1, run, since }, '|')
   elseif layout ~= ARGV[7] then
     return { 'layout' }
-  elseif isOdd and ARGV[9] == '0' then
+  elseif isOdd and odd(now - ARGV[9]) then
     return { 'odd', said, id }
   end
   put('${PREFIX}epoch', id .. '|' .. layout, ${EPOCH_MS})
@@ -164,7 +167,7 @@ export function argumentsOf(call: Call, node: string, incarnation: number, run: 
   const who = [call.op === "disown" ? "release" : call.op, node, `${incarnation}`, run];
   switch (call.op) {
     case "hello":
-      return [...who, call.epoch, call.isFirst ? "1" : "0", layout, `${upMs}`, call.isSure ? "1" : "0"];
+      return [...who, call.epoch, call.isFirst ? "1" : "0", layout, `${upMs}`, `${Math.round(call.sureMs)}`];
     case "claim":
       return [...who, call.epoch, call.fence];
     case "keep":

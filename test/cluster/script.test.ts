@@ -7,6 +7,8 @@ import { ModelEngine } from "../support/cluster/model-engine.ts";
 import { Random } from "../support/machines/random.ts";
 
 const CALLS = 600;
+/** So much later the engine may look at its clock than the test, on a busy machine. */
+const BUSY_MS = 1_000;
 const NODES = ["one", "two"];
 const NAMES = ["a", "b", "c"];
 
@@ -22,6 +24,7 @@ describe.each(PROGRAMS)("the script (%s)", (program) => {
     await engine[Symbol.asyncDispose]();
   });
 
+  const answers = new Set<string>();
   const call = (names: readonly string[], words: readonly string[]) =>
     client.send("EVAL", [SCRIPT, `${names.length}`, ...names.map(keyOf), ...words]);
 
@@ -46,7 +49,6 @@ describe.each(PROGRAMS)("the script (%s)", (program) => {
     let run = "run";
     const incarnations = new Map(NODES.map((node) => [node, 1]));
     const epochs = new Map<string, string>();
-    const answers = new Set<string>();
     for (let n = 0; n < CALLS; n++) {
       const at = await now();
       const node = random.pick(NODES);
@@ -86,7 +88,7 @@ describe.each(PROGRAMS)("the script (%s)", (program) => {
         const [number, of, since, layout] = (await client.get("whisper:epoch"))?.split("|") ?? [];
         const id = `${number}|${of}|${Number(since) - 20_000}`; // it has been there for long
         const older = `${id}|${layout}`;
-        const leftMs = EPOCH_MS - random.pick([0, 3_000, 60_000, -60_000]); // nobody has said hello, or the clock was set
+        const leftMs = EPOCH_MS - random.pick([0, 0, 0, 3_000, 3_000, 60_000, -60_000]); // nobody has said hello, or the clock was set
         if (of !== undefined) await client.send("SET", ["whisper:epoch", older, "PX", `${leftMs}`]);
         if (of !== undefined) model.entries.set("epoch", { value: older, until: at + leftMs });
         for (const node of NODES) if (of !== undefined) epochs.set(node, random.below(4) === 0 ? "" : id);
@@ -100,17 +102,12 @@ describe.each(PROGRAMS)("the script (%s)", (program) => {
       const value = await client.get("whisper:epoch");
       const entry = model.entries.get("epoch");
       if (value !== null && entry) {
-        const near = Number(value.split("|")[2]) - Number(entry.value.split("|")[2]);
-        expect(near).toBeWithin(0, 50);
-        for (const [key, { value: old, until }] of model.entries)
-          model.entries.set(key, {
-            value: old.replace(entry.value.split("|")[2] ?? "", value.split("|")[2] ?? ""),
-            until,
-          });
+        const [since = "", sinceInModel = ""] = [value, entry.value].map((each) => each.split("|")[2]);
+        expect(Number(since) - Number(sinceInModel)).toBeWithin(0, BUSY_MS);
+        model.entries.set("epoch", { ...entry, value: entry.value.replace(sinceInModel, since) });
       }
-      if (real[0] === "ok") epochs.set(node, `${real[2]}`);
       if (real[0] === "ok" || real[0] === "odd") {
-        expect(Number(real[1]) - Number(modelled[1])).toBeWithin(0, 50);
+        expect(Number(real[1]) - Number(modelled[1])).toBeWithin(0, BUSY_MS);
         modelled.splice(1, 2, real[1] ?? "", real[2] ?? "");
       }
       expect([words, ...real]).toEqual([words, ...modelled]);
@@ -118,7 +115,10 @@ describe.each(PROGRAMS)("the script (%s)", (program) => {
         Object.fromEntries([...model.entries].map(([key, { value }]) => [key, value]).sort()) as Record<string, string>,
       );
     }
-    for (const answer of [
+  });
+
+  test("the calls had every answer that there is", () => {
+    const expected = [
       "hello ok",
       "hello lapsed",
       "hello odd",
@@ -127,8 +127,8 @@ describe.each(PROGRAMS)("the script (%s)", (program) => {
       "claim owner",
       "claim stale",
       "keep kept",
-    ])
-      expect([...answers]).toContain(answer);
+    ];
+    expect(expected.filter((answer) => !answers.has(answer))).toEqual([]);
   });
 
   test("everything that it writes has a time to live", async () => {

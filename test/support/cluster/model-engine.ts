@@ -35,15 +35,15 @@ export class ModelEngine {
     const epoch = this.get("epoch", now);
     const [number = "0", known, since, layout] = epoch?.split("|") ?? [];
     const id = epoch === null ? "" : `${number}|${known}|${since}`;
-    const idle = epoch === null ? 0 : now + EPOCH_MS - (this.entries.get("epoch")?.until ?? 0);
-    const isOdd = idle > LEASE_MS - RENEW_MS || idle < -RENEW_MS;
+    const odd = (ms: number) => ms > LEASE_MS - RENEW_MS || ms < -RENEW_MS;
+    const isOdd = epoch !== null && odd(now + EPOCH_MS - (this.entries.get("epoch")?.until ?? 0));
     const me = `${node}|${inc}|`;
     const lives = (owner: string, incarnation: string) => this.get(`node:${owner}`, now) === incarnation;
     const ownerOf = (name: string) => this.get(`at:${name}`, now)?.split("|") ?? [];
     const write = (name: string, fence: string) => this.#set(`at:${name}`, `${me}${fence}|${since}`, RECORD_MS, now);
 
     if (op === "hello") {
-      const [knownEpoch = "", isFirst, newLayout = "", upMs, isSure] = rest;
+      const [knownEpoch = "", isFirst, newLayout = "", upMs, sureMs] = rest;
       const theirs = Number.parseInt(knownEpoch, 10) || 0;
       const ours = Number(number);
       let current = id;
@@ -51,7 +51,7 @@ export class ModelEngine {
         const begun = epoch !== null || theirs > 0 ? now : now - Number(upMs);
         current = `${Math.max(ours, theirs) + 1}|${run}|${begun}`;
       } else if (layout !== newLayout) return ["layout"];
-      else if (isOdd && isSure === "0") return ["odd", `${now}`, id];
+      else if (isOdd && odd(now - Number(sureMs))) return ["odd", `${now}`, id];
       this.#set("epoch", `${current}|${newLayout}`, EPOCH_MS, now);
       const held = this.get(`node:${node}`, now);
       if (held !== null && Number(held) > Number(inc)) return ["lapsed"];
