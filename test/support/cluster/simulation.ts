@@ -42,6 +42,7 @@ class Run {
   #snapshot: ModelEngine["entries"] = new Map();
   /** How far the engine's clock was set back in all: what is in it lasts for so much longer. */
   #backMs = 0;
+  #setAt = Number.NEGATIVE_INFINITY;
 
   readonly #plant: Plant;
 
@@ -154,9 +155,10 @@ class Run {
       }
       case 12: {
         // Its clock is set. How long it has been there is told by that clock, too: a start just before is another fault.
-        // So is a node that is cut off while it is set ahead by less than shows.
-        if (net.engineNow - net.engine.startedAt < 2 * LEASE_MS) return;
+        // So is a node that is cut off while it is set ahead by less than shows, as by two sets, ahead and back.
         const byMs = random.pick([-3_600_000, -10_000, -3_000, -300, 300, 6_000, 8_000, 3_600_000]);
+        if (net.engineNow - net.engine.startedAt < 2 * LEASE_MS || time.now < this.#setAt + LEASE_MS) return;
+        this.#setAt = time.now;
         net.engineOffset += byMs;
         this.#backMs += Math.max(0, -byMs);
         break;
