@@ -9,9 +9,9 @@ const READY = /eady to accept connections/;
 /** So long an engine that has just been started lets nobody claim, unless it is told that it has been there for longer. */
 const LONG_AGO_MS = 1_000_000;
 
-const KNOWN = ["redis-server", "valkey-server"];
-/** Those that are here; all where what can't be tried is a failure. */
-export const PROGRAMS = process.env["CI"] ? KNOWN : KNOWN.filter((program) => pathOf(program) !== null);
+const HAS_VALKEY = pathOf("valkey-server") !== null;
+/** With which an engine is tried: Valkey is not to be had for every Debian. */
+export const PROGRAMS = HAS_VALKEY ? ["redis-server", "valkey-server"] : ["redis-server"];
 /** Which is started where a test does not say. */
 const USUAL = process.env["CLUSTER_ENGINE"] ?? "redis-server";
 
