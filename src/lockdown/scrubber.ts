@@ -6,8 +6,8 @@
 
 /** How often `turn` wants to be called, in ms. */
 export const SCRUB_MS = 5_000;
-/** After the last activity: one to free what was in use until then, one for what was in use during that one. */
-const TURNS = 2;
+/** Once all is quiet: one to free what was in use until then, one for what was in use during that one. */
+const QUIET_TURNS = 2;
 /** Between two sizes, so that peers are served: one after the other without it, they would wait some 20 ms. */
 const PAUSE_MS = 1;
 /** At least so many blocks of each size are filled, and of no size more bytes. */
@@ -15,7 +15,7 @@ const LEAST_BLOCKS = 1_000;
 /** Of small sizes there are more: an upgrade alone leaves a block for each header, most of them of up to 64 bytes. */
 const SMALL_BLOCK_BYTES = 64;
 const SMALL_BLOCKS_EACH = 32;
-/** While peers come and go, who take most free blocks themselves and would have to wait: some 5 ms of work for all. */
+/** While peers come and go, who take most free blocks themselves and would have to wait. */
 const BYTES_WHEN_BUSY = 128 * 1_024;
 /** Once all is quiet: between 15 and 90 ms. */
 const BYTES_WHEN_QUIET = 1_024 * 1_024;
@@ -78,23 +78,22 @@ export class Scrubber {
    */
   async turn(activity: number): Promise<void> {
     const isQuiet = activity === this.#seen;
-    if (!isQuiet) this.#turnsLeft = TURNS;
     this.#seen = activity;
-    if (this.#turnsLeft === 0) return;
-    this.#turnsLeft--;
+    if (isQuiet && this.#turnsLeft === 0) return;
+    this.#turnsLeft = isQuiet ? this.#turnsLeft - 1 : QUIET_TURNS;
     const blocks = Math.max(LEAST_BLOCKS, activity - this.#doneAt);
-    Bun.gc(true);
+    Bun.gc(isQuiet); // amid traffic it is done beside that, so that no message waits for it
     for (const size of BLOCK_SIZES) {
       const many = size > SMALL_BLOCK_BYTES ? blocks : blocks * SMALL_BLOCKS_EACH;
       fill(size, Math.min(many, (isQuiet ? BYTES_WHEN_QUIET : BYTES_WHEN_BUSY) / size));
       await Bun.sleep(PAUSE_MS);
     }
+    if (!isQuiet) return;
     this.#decoys ??= newDecoys(); // no start waits for them
     for (const decoy of this.#decoys) JSON.parse(decoy);
     /^/.test(""); // the engine keeps the text of the last match
-    if (this.#turnsLeft > 0) return;
     this.#pipe?.send(new Uint8Array(READ_BUFFER_BYTES));
-    this.#doneAt = activity;
+    if (this.#turnsLeft === 0) this.#doneAt = activity;
   }
 }
 

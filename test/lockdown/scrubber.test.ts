@@ -5,7 +5,7 @@ import { Scrubber } from "../../src/lockdown/scrubber.ts";
 const collect = spyOn(Bun, "gc");
 afterEach(() => collect.mockClear());
 
-test("it works twice after the last that peers did, and never while nobody is there", async () => {
+test("it works amid traffic, twice once all is quiet, and never while nobody is there; amid traffic nobody waits", async () => {
   const warnings: string[] = [];
   const scrubber = await Scrubber.open(null, (line) => warnings.push(line));
   /** Whether a turn did anything, for each of these activities. */
@@ -19,7 +19,8 @@ test("it works twice after the last that peers did, and never while nobody is th
     return results;
   }
   expect(await worked(0, 0)).toEqual([false, false]);
-  expect(await worked(1, 1, 1, 1)).toEqual([true, true, false, false]);
-  expect(await worked(2, 3, 3, 3)).toEqual([true, true, true, false]);
+  expect(await worked(1, 1, 1, 1)).toEqual([true, true, true, false]);
+  expect(await worked(2, 3, 3, 3, 3)).toEqual([true, true, true, true, false]);
+  expect(collect.mock.calls.flat()).toEqual([false, true, true, false, false, true, true]); // whether all waits for it
   expect(warnings).toEqual([]);
 });
