@@ -27,7 +27,7 @@ export class Books {
   readonly #relay: Relay;
   readonly #found: (differences: number) => void;
   #turns = 0;
-  #isDegraded = false;
+  #differsUntil = 0; // which turn: what differs in one session is seen once in a round
 
   /** @param found is told how many differences each look has found: 0, unless there is a bug */
   constructor(relay: Relay, found: (differences: number) => void) {
@@ -37,7 +37,7 @@ export class Books {
 
   get status(): Status {
     if (this.#relay.state.isDraining) return "draining";
-    return this.#isDegraded ? "degraded" : "ok";
+    return this.#turns < this.#differsUntil ? "degraded" : "ok";
   }
 
   /** Once a second: looks at the counts, and at every session in its turn. */
@@ -55,7 +55,7 @@ export class Books {
       const held = [initiator, joiner].filter((peer) => peer !== null);
       if (held.length === 0 || held.filter(({ isHere }) => isHere).length !== server.subscriberCount(code)) found++;
     }
-    this.#isDegraded = found > 0;
+    if (found > 0) this.#differsUntil = this.#turns + CHECK_TURNS;
     this.#found(found);
     return found;
   }

@@ -53,3 +53,23 @@ test("every session is looked at within a round of sweeps, however many there ar
   for (const client of clients) client.terminate();
   await until("the last socket to close", () => gauges(hand.relay.state).sockets, equals(0));
 });
+
+test("a difference in one session is said from the look that finds it to the one that finds it no more", async () => {
+  await using hand = startHandRelay(["--ping-interval=10m"]);
+  const alice = await Client.join(hand.url, "session-of-alice", true);
+  const round = () =>
+    Array.from({ length: ROUND }, () => {
+      hand.relay.sweep();
+      return hand.books.status;
+    });
+  const [session] = hand.relay.state.sessions.values();
+  const seat = session?.initiator ?? null;
+  if (session) session.initiator = null;
+  expect(new Set(round())).toEqual(new Set(["ok", "degraded"]));
+  expect(new Set(round())).toEqual(new Set(["degraded"]));
+  if (session) session.initiator = seat;
+  round();
+  expect(new Set(round())).toEqual(new Set(["ok"]));
+  alice.terminate();
+  await until("the last socket to close", () => gauges(hand.relay.state).sockets, equals(0));
+});
