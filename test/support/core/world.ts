@@ -5,6 +5,7 @@
 import {
   type Effect,
   type Event,
+  HEARD_MS,
   newState,
   opposite,
   PENDING_MS,
@@ -89,7 +90,7 @@ export class World {
   /** Everything that may happen next. */
   moves(): Move[] {
     const moves: Move[] = [
-      { do: "wait", ms: 2_000 },
+      { do: "wait", ms: HEARD_MS },
       { do: "wait", ms: PROBE_MS },
       { do: "wait", ms: LIMITS.sessionTtlMs },
     ];
@@ -223,6 +224,7 @@ export class World {
         "a phase and a wish disagree",
       );
       must(peer.phase !== "gone", "a socket stays open though its peer is gone");
+      must(peer.newcomers === null || peer.since - peer.heardAt >= HEARD_MS, "a holder is asked though it was heard");
       if (peer.phase === "probing" && peer.asked) {
         const holder = this.#holder(peer.asked.sessionCode, peer.asked.isInitiator);
         must(holder?.newcomers?.includes(peer) === true, "somebody waits for a seat and nobody knows");
