@@ -19,6 +19,7 @@
  *   pending  answer: another node has its session   away
  *   both     answer: no                             new      refuse, as it says
  *   away     met: nobody opposite, while draining   away     refuse: restarting
+ *   away     probe: its seat is asked for there     away     [probe]
  *   away     leave, gone                            gone     left to that node
  *   pending  tick: no answer for PENDING_MS         new      withdraw, refuse: at-capacity
  *   probing  its holder is heard, or unseated                as a join, in the order in which they came
@@ -28,9 +29,10 @@
  *   seated   leave, gone                            gone     unseat, [left to the other], [ended]
  *   others   leave, gone                            gone     [withdraw]
  *   any      drain: not one of a pair               same     refuse: restarting
+ *   seated   the other leaves, while draining       same     refuse: restarting
  *   seated   gather: nobody sits opposite           same     refuse: restarting
  *   others   join                                   same     refuse: already-joined
- *   others   answer: yes                            same     give back
+ *   others   answer: yes, or another node has it    same     give back, or left to that node
  */
 import type { Outcome } from "./events.ts";
 import type { Limits } from "./limits.ts";
