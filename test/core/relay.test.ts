@@ -43,6 +43,23 @@ test("gathering sends those who sit alone to come back, and pairs and whoever ha
   await late.expect("joined");
 });
 
+test("how long a session took to be ready and to be answered is told once, from its first join and its first ready", async () => {
+  const code = newCode();
+  const alice = await Client.join(url, code, true);
+  hand.clock.at = 1_000;
+  const bob = await Client.join(url, code, false);
+  bob.close();
+  await alice.expect("ready");
+  await alice.expect("peer-left");
+  hand.clock.at = 3_000;
+  const again = await Client.join(url, code, false);
+  hand.clock.at = 4_000;
+  for (const _ of ["once", "twice"]) again.send({ type: "answer", sessionCode: code, answer: {} });
+  await again.drain();
+  const told = ["ready_seconds_sum", "ready_seconds_count", "answer_seconds_sum", "answer_seconds_count"];
+  expect(told.map((name) => hand.count(`whisper_time_to_${name}`))).toEqual([1, 1, 3, 1]);
+});
+
 describe("an idle session", () => {
   test("ends at its time: both peers are told and closed, and nothing is left", async () => {
     const { code, alice, bob } = await newPair(url);
