@@ -131,6 +131,16 @@ describe("an address", () => {
     expect(story.joins(fickle, true)).toEqual(["probe ghost"]);
     story.do({ type: "gone", peer: fickle });
     expect(story.joins(story.comes("fickle", 1), true)).toEqual(["refuse fickle rate-limited"]);
+    story.joins(story.comes("eager", 3), true);
+    expect(story.after(PROBE_MS)).toContain("refuse ghost replaced");
+    expect(story.joins(story.comes("ghost", 2), true, "BBBBBBBB")).toEqual(["seat ghost"]);
+  });
+
+  test("pays for one that gives up while a directory is asked", () => {
+    const story = new Story(["--failed-join-burst=1", "--failed-join-rate=1"], true);
+    const fickle = story.sits("fickle", true);
+    expect(story.do({ type: "gone", peer: fickle })).toEqual(["withdraw fickle"]);
+    expect(story.joins(story.comes("fickle"), true)).toEqual(["refuse fickle rate-limited"]);
   });
 });
 
