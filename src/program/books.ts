@@ -1,6 +1,6 @@
 /**
- * The relay's books: what it holds at this moment, and whether that agrees with what Bun says. It reads alone; nothing
- * is decided by it but how the relay says that it is.
+ * The relay's books: what it holds at this moment, and whether that agrees with what Bun says. It only reads. By it
+ * the relay says how it is, and ends itself where they differ after an internal error (main.ts).
  */
 import type { State } from "../core/admission.ts";
 import type { Relay } from "../core/relay.ts";
