@@ -364,6 +364,15 @@ test.each<[string, Partial<Session>, boolean]>([
   expect(outcomeOf({ ...session, ...told }, isExpired)).toBe(outcome as ReturnType<typeof outcomeOf>);
 });
 
+test("a session was crowded also where one seat fell free, and a newcomer asked for the other", () => {
+  const story = new Story();
+  const [alice, bob] = [story.sits("alice", true), story.sits("bob", false)];
+  expect(story.joins(story.comes("mallory"), true)).toEqual(["refuse mallory session-full"]);
+  story.do({ type: "gone", peer: bob });
+  expect(story.joins(story.comes("carol"), true)).toEqual(["refuse carol role-taken"]);
+  expect(story.do({ type: "gone", peer: alice })).toEqual(["unseat alice", "ended crowded"]);
+});
+
 test("a peer is at one place only, and keeps nothing of what it asked for once it sits", () => {
   const peer = new Named("alice", new Account(readConfig([], {})));
   const story = new Story();
