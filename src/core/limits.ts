@@ -10,7 +10,7 @@ type Sizes = "maxMessageBytes" | "maxBufferedBytes" | "quotaMessages" | "quotaBy
 type AtOnce = "maxPeers" | "maxPerAddress" | "maxWaiting" | "maxWaitingPerAddress";
 type Buckets = "connectRate" | "connectBurst" | "failedJoinRate" | "failedJoinBurst" | "messageRate" | "messageBurst";
 
-/** What the core keeps to, rates a second, and what it asks of who connects. */
+/** What the core keeps to, and what it asks of who connects. A rate is of so many in a second. */
 export interface Limits extends Readonly<Record<Times | Sizes | AtOnce | Buckets, number>> {
   readonly trustProxy: readonly Cidr[];
   readonly exempt: readonly Cidr[];

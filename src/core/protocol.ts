@@ -9,7 +9,7 @@
  *                   {"type":"leave"}, {"type":"ping"}, {"type":"pong"}    give the seat up; answered with pong; a probe's answer
  *   relay → peer    {"type":"joined","token":T,"expiresInMs":N,"opposite":B}   the join was taken; T proves it later
  *                   {"type":"ready","pairing":N,"peer":I}         the second seat was filled; to both
- *                   {"type":"peer-left"}, {"type":"probe"}, {"type":"pong"}   the other seat fell free; answer with pong
+ *                   {"type":"peer-left"}, {"type":"probe"}, {"type":"pong"}   the other seat fell free; asks for a pong; to a ping
  *                   {"type":"error","code":E,"message":M,"retry":B,"retryAfterMs":N,"field":F}   see ERRORS
  * A session has two seats. Its code is made by the clients and is a secret. A relayed message is parsed to check it, and
  * passed on byte for byte, in order. This file is pure. It never keeps, prints or throws any part of what it was given.
