@@ -98,7 +98,7 @@ describe("an address", () => {
     const alice = story.sits("alice", true, CODE, 2);
     expect(story.joins(story.comes("guess", 1), true)).toEqual(["refuse guess role-taken"]);
     for (const code of ["AAAAAAAA", "BBBBBBBB"]) story.do({ type: "gone", peer: story.sits("lonely", true, code, 1) });
-    expect(story.joins(story.comes("guess", 1), false)).toEqual(["refuse guess rate-limited"]); // though it is free
+    expect(story.joins(story.comes("guess", 1), false)).toEqual(["refuse guess rate-limited after 1000 ms"]); // though it is free
     expect(story.joins(story.comes("bob", 3), false)).toEqual(["seat bob", "ready"]);
     story.now += 1_000;
     expect(story.joins(story.comes("w", 1), true, "CCCCCCCC")).toEqual(["seat w"]);
@@ -112,14 +112,14 @@ describe("an address", () => {
       const pair = [story.sits("a", true, code, 1), story.sits("b", false, code, 1)];
       for (const peer of pair) story.do({ type: "gone", peer });
     }
-    expect(story.joins(story.comes("a", 1), true, "DDDDDDDD")).toEqual(["refuse a rate-limited"]);
+    expect(story.joins(story.comes("a", 1), true, "DDDDDDDD")).toEqual(["refuse a rate-limited after 1000 ms"]);
   });
 
   test("that has none left takes its own seat back by its token", () => {
     const story = new Story(["--failed-join-burst=1", "--failed-join-rate=1"]);
     story.sits("alice", true);
     story.joins(story.comes("mallory"), true);
-    expect(story.joins(story.comes("mallory"), true)).toEqual(["refuse mallory rate-limited"]);
+    expect(story.joins(story.comes("mallory"), true)).toEqual(["refuse mallory rate-limited after 1000 ms"]);
     expect(story.joins(story.comes("alice2"), true, CODE, "token of alice")).toContain("seat alice2");
   });
 
@@ -130,9 +130,9 @@ describe("an address", () => {
     const fickle = story.comes("fickle", 1);
     expect(story.joins(fickle, true)).toEqual(["probe ghost"]);
     story.do({ type: "gone", peer: fickle });
-    expect(story.joins(story.comes("fickle", 1), true)).toEqual(["refuse fickle rate-limited"]);
+    expect(story.joins(story.comes("fickle", 1), true)).toEqual(["refuse fickle rate-limited after 1000 ms"]);
     story.joins(story.comes("eager", 3), true);
-    expect(story.after(PROBE_MS)).toContain("refuse ghost replaced");
+    expect(story.after(PROBE_MS)).toContain("refuse ghost replaced after 0 ms");
     expect(story.joins(story.comes("ghost", 2), true, "BBBBBBBB")).toEqual(["seat ghost"]);
   });
 
@@ -140,7 +140,7 @@ describe("an address", () => {
     const story = new Story(["--failed-join-burst=1", "--failed-join-rate=1"], true);
     const fickle = story.sits("fickle", true);
     expect(story.do({ type: "gone", peer: fickle })).toEqual(["withdraw fickle"]);
-    expect(story.joins(story.comes("fickle"), true)).toEqual(["refuse fickle rate-limited"]);
+    expect(story.joins(story.comes("fickle"), true)).toEqual(["refuse fickle rate-limited after 1000 ms"]);
   });
 });
 
@@ -176,7 +176,14 @@ describe("a held seat", () => {
     expect(story.joins(story.comes("two"), true)).toEqual([]);
     expect(story.after(PROBE_MS - 1)).toEqual([]);
     expect(story.after(1)).toEqual([
-      ...["unseat ghost", "left bob", "seat one", "ready", "refuse two session-full", "refuse ghost replaced"],
+      ...[
+        "unseat ghost",
+        "left bob",
+        "seat one",
+        "ready",
+        "refuse two session-full",
+        "refuse ghost replaced after 0 ms",
+      ],
     ]);
     expect(opposite(bob)?.token).toBe("token of one");
   });

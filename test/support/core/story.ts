@@ -65,6 +65,7 @@ export class Story {
 
 function told(effect: Effect): string {
   const name = "peer" in effect && effect.peer instanceof Named ? ` ${effect.peer.name}` : "";
-  const more = effect.do === "refuse" ? ` ${effect.name}` : effect.do === "ended" ? ` ${effect.outcome}` : "";
+  const wait = effect.do === "refuse" && effect.retryMs !== null ? ` after ${effect.retryMs} ms` : "";
+  const more = effect.do === "refuse" ? ` ${effect.name}${wait}` : effect.do === "ended" ? ` ${effect.outcome}` : "";
   return `${effect.do}${name}${more}`;
 }
