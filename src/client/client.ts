@@ -16,10 +16,6 @@ import type { Connected, ConnectOptions, Mutable, Session, SessionEvents, Signal
 export type * from "./types.ts";
 export { newCode, normaliseCode };
 
-/** How long to be alone: as long as a relay keeps an idle session, in ms. */
-const WAIT_MS = 600_000;
-/** How long two who have met may take to connect, in ms: two attempts, each with time for a slow TURN server. */
-const CONNECT_MS = 30_000;
 /** What a page hears when it may have slept or changed networks. */
 const TURNS = "online visibilitychange pageshow resume pagehide";
 
@@ -33,8 +29,11 @@ export function connect(options: ConnectOptions): Session {
   const {
     sealed = true,
     hint = true,
-    waitMs = WAIT_MS,
-    connectMs = CONNECT_MS,
+    connection: hasConnection = true,
+    // How long to be alone: as long as a relay keeps an idle session, in ms.
+    waitMs = 600_000,
+    // How long two who have met may take to connect, in ms: two attempts, each with time for a slow TURN server.
+    connectMs = 30_000,
     signal: abort,
     role,
     rtc,
@@ -42,8 +41,7 @@ export function connect(options: ConnectOptions): Session {
     RTCPeerConnection = globalThis.RTCPeerConnection,
   } = options;
   const code = !options.code ? newCode() : sealed ? normaliseCode(options.code) : options.code;
-  const isOwn = options.connection === false;
-  if ((sealed && !crypto.subtle) || !(isOwn || RTCPeerConnection)) throw failure("unsupported");
+  if ((sealed && !crypto.subtle) || (hasConnection && !RTCPeerConnection)) throw failure("unsupported");
 
   const me = newCode();
   const seal = sealed ? newSeal(code, me) : undefined;
@@ -56,7 +54,7 @@ export function connect(options: ConnectOptions): Session {
   let links: Link[] = [];
   let peer: string | null | undefined;
   /** Whether two who have met may take as long as they like: it is not their first connection, or none of ours. */
-  let isPatient = isOwn;
+  let isPatient = !hasConnection;
   let nearlyLate: number;
   /** When it will have been alone for long enough. */
   let tiredAt = Date.now() + waitMs;
@@ -78,7 +76,7 @@ export function connect(options: ConnectOptions): Session {
     [Symbol.asyncDispose]: close,
   } satisfies Partial<Session>) as EventTarget as Mutable<Session>;
 
-  const negotiation = newNegotiation(session, options, RTCPeerConnection, configuration, tell, reach, up, down);
+  const negotiation = newNegotiation(session, options, RTCPeerConnection, configuration, inbox, tell, reach, up, down);
 
   const stop = () => end(abort?.reason);
   session.connected.catch(() => {}); // whoever doesn't ask is not troubled
@@ -121,12 +119,10 @@ export function connect(options: ConnectOptions): Session {
     const link: Link = {
       _isInitiator: session.isInitiator,
       _send(message) {
-        if (socket?.readyState !== 1) return false;
-        socket.send(JSON.stringify(message));
-        return true;
+        return socket?.readyState === 1 && !(socket.send(JSON.stringify(message)) as unknown);
       },
       _wake() {
-        if (!socket && !(Date.now() < notBefore)) dial();
+        if (!socket) Date.now() < notBefore ? later(notBefore - Date.now(), dial) : dial();
         if (link._send({ type: "ping" })) later(PONG_MS, dial);
       },
       _close: drop,
@@ -155,8 +151,8 @@ export function connect(options: ConnectOptions): Session {
               sessionCode: await named,
               isInitiator: link._isInitiator,
               token,
-              instance: me,
               answers: true,
+              instance: me,
             });
         });
       mine.onmessage = ({ data }) => mine === socket && take(data);
@@ -172,7 +168,7 @@ export function connect(options: ConnectOptions): Session {
         if (type === "joined") {
           token = message.token;
           flips = 0;
-          expiresInMs = message.expiresInMs ?? 0;
+          expiresInMs = message.expiresInMs as number;
           if (isAlone() && !message.opposite) wait(message.opposite);
         } else if (type === "ready") {
           tries = 0;
@@ -202,9 +198,9 @@ export function connect(options: ConnectOptions): Session {
       });
     }
 
-    function finish(code = 0, reason = ""): void {
+    function finish(code = 0, reason?: string): void {
       drop();
-      const { retry, retryAfterMs, message } = told?.code === reason ? told : ({} as Partial<Message>);
+      const { retry, retryAfterMs, message } = (told?.code === reason && told) || ({} as Partial<Message>);
       // The seat is held. In the other one a ghost of this very client may sit.
       const isHeld = !role && (code === 4501 || (code === 4500 && !flips++));
       if (isHeld) {
@@ -232,9 +228,9 @@ export function connect(options: ConnectOptions): Session {
   }
 
   /** Whether the other peer can be told anything now. Where a socket only looks so, it will soon be known. */
-  function reach(): boolean {
+  function reach(): unknown {
     for (const link of links) link._wake();
-    return !!open()[0];
+    return open()[0];
   }
 
   /** Whether nobody is there that could be told anything, by whatever way. */
@@ -298,10 +294,9 @@ export function connect(options: ConnectOptions): Session {
   function late(): void {
     const { state, connection } = session;
     const hasTurn = /"turn/.test(JSON.stringify(configuration()));
-    if (state === "connecting") fail("no-relay", true);
-    else if (state !== "ready") fail("no-peer", true);
-    else if (!connection?.remoteDescription) fail("no-answer", true);
-    else fail("no-path", hasTurn, hasTurn ? "no path, TURN tried" : undefined);
+    if (state === "ready" && connection?.remoteDescription)
+      fail("no-path", hasTurn, hasTurn ? "no-path, TURN tried" : undefined);
+    else fail(state === "connecting" ? "no-relay" : state === "ready" ? "no-answer" : "no-peer", true);
   }
 
   function configuration(): RTCConfiguration {
@@ -330,14 +325,14 @@ export function connect(options: ConnectOptions): Session {
 
   async function heard(link: Link, { type, offer, answer, candidate, data }: Message): Promise<void> {
     const description = offer ?? answer;
-    let said = { description, candidate, data } as Body;
+    let said = (description ? { description } : data === undefined ? { candidate } : { data }) as Body;
     if (seal) {
       const hello = (candidate as { hello?: string } | undefined)?.hello;
       if (hello) return meet(link, hello);
       said = (await (await seal)._open(peer as string, type, (description ?? candidate) as Sealed)) as Body;
     }
     if (ended.aborted) return;
-    if (isOwn || said.data !== undefined) emit("signal", said as Signal);
+    if (!hasConnection || said.data !== undefined) emit("signal", said as Signal);
     else await negotiation._take(said);
   }
 
@@ -363,7 +358,7 @@ export function connect(options: ConnectOptions): Session {
       // On the plain wire the seat says it; a sealed pair may sit crosswise on two relays, and goes by its names.
       session.isInitiator = seal && id ? me > id : link._isInitiator;
       enter("ready", { isInitiator: session.isInitiator, samePeer: isSame });
-      if (!isOwn && !ended.aborted) (isSame ? negotiation._resume : negotiation._begin)();
+      if (hasConnection && !ended.aborted) (isSame ? negotiation._resume : negotiation._begin)();
     }
   }
 
@@ -375,7 +370,7 @@ export function connect(options: ConnectOptions): Session {
     const [link] = open();
     const to = peer;
     if (!link || (seal && !to)) return false;
-    const { description, candidate, data } = signal as Body;
+    const { description, data } = signal as Body;
     const [type, member = type]: [string, string?] = description
       ? [description.type]
       : seal || data === undefined
@@ -386,7 +381,7 @@ export function connect(options: ConnectOptions): Session {
         link,
         type,
         member,
-        seal ? await (await seal)._seal(to as string, type, signal) : (description ?? candidate ?? data),
+        seal ? await (await seal)._seal(to as string, type, signal) : (description ?? signal[member as never]),
       ),
     );
     return true;

@@ -37,6 +37,8 @@ export interface Negotiation {
 
 /**
  * @param session where connection and channel are kept, and whose state says whether they can be used
+ * @param queue does one after the other what may make or close a connection: what is asked of one that is closed meanwhile is
+ *   never answered, and all that waits for it would wait for ever
  * @param tell sends to the other peer
  * @param reach whether the other peer can be told anything now; where not, that is seen to
  */
@@ -45,8 +47,9 @@ export function newNegotiation(
   options: ConnectOptions,
   Connection: NonNullable<ConnectOptions["RTCPeerConnection"]>,
   configuration: () => RTCConfiguration,
+  queue: (act: () => unknown) => void,
   tell: (signal: { description: Description } | { candidate: RTCIceCandidateInit }) => void,
-  reach: () => boolean,
+  reach: () => unknown,
   up: (connected: Connected) => void,
   down: () => void,
 ): Negotiation {
@@ -142,8 +145,12 @@ export function newNegotiation(
     later(Math.min(MOST_MS, ATTEMPT_MS * 2 ** attempts), mend);
   }
 
-  /** A restart of ICE first, then a new connection; the joiner waits for the initiator's. */
   function mend(): void {
+    queue(attempt);
+  }
+
+  /** A restart of ICE first, then a new connection; the joiner waits for the initiator's. */
+  function attempt(): void {
     if (!isUp()) again();
     isWanted = !reach();
     if (isWanted) return;
@@ -201,7 +208,7 @@ export function newNegotiation(
     if (isOffer ? session.isInitiator && (making || !isFree) : isFree || (n ?? pending) !== pending) return;
     options.received?.(description);
     configured((all) => pc?.setConfiguration?.(all)); // it may gather anew, and credentials end
-    await taking.setRemoteDescription({ type, sdp } as RTCSessionDescriptionInit);
+    await taking.setRemoteDescription(description);
     theirs = from;
     release();
     if (!isOffer || taking !== pc) return;
@@ -215,7 +222,7 @@ export function newNegotiation(
     if (!sdp) return;
     held = held.filter((candidate) => {
       const ufrag = candidate.usernameFragment;
-      const isEarly = ufrag && !sdp.includes(`ufrag:${ufrag}\r\n`);
+      const isEarly = ufrag && !sdp.split(/ufrag:|\r\n/).includes(ufrag);
       if (!isEarly) pc?.addIceCandidate(candidate).catch(() => {}); // one that this browser can't use is no harm
       return isEarly;
     });

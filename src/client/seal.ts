@@ -88,7 +88,7 @@ export async function newSeal(code: string, me: string): Promise<Seal> {
     },
     async _open(peer, type, { iv, sealed }) {
       const text = await crypt("decrypt", peer, me, type, iv, bytesOf(sealed));
-      if (iv <= (opened[peer] ?? "")) throw Error();
+      if (iv <= (opened[peer] as string)) throw Error();
       opened[peer] = iv;
       return new Response(text).json();
     },

@@ -23,8 +23,8 @@ export interface ConnectOptions {
   readonly connection?: boolean;
   /** For every RTCPeerConnection. What the relay hands out as iceServers is added. */
   readonly rtc?: RTCConfiguration;
-  /** For the data channel, in both peers alike. */
-  readonly channel?: RTCDataChannelInit;
+  /** For the data channel, which the initiator opens: give it to both peers alike. */
+  readonly channel?: Omit<RTCDataChannelInit, "negotiated" | "id">;
   /** Called with each new RTCPeerConnection before its first offer or answer: add tracks and listeners here. */
   readonly setup?: (connection: RTCPeerConnection, isInitiator: boolean) => void;
   /** What to add to a description before it is sent, as members beside `type` and `sdp`: see whisper-signaling/words. */

@@ -44,12 +44,15 @@ export function newTalk(
   }
 
   function piece(data: ArrayBuffer): void {
-    if (!incoming || data.byteLength === 0) return; // pieces of nothing would pile up
+    if (!incoming) return;
+    // A piece costs more than its bytes: of any other size they would pile up, and it is no file of this page's.
+    if (data.byteLength !== Math.min(PIECE_BYTES, incoming.left)) {
+      incoming = undefined;
+      return;
+    }
     incoming.left -= data.byteLength;
     incoming.pieces.push(data);
-    if (incoming.left < 0)
-      incoming = undefined; // more than was announced: it is no file
-    else if (incoming.left === 0) finish();
+    if (incoming.left === 0) finish();
   }
 
   /** It is handed on as bytes of no kind, so that no browser shows it as a page of ours. */

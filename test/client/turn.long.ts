@@ -126,7 +126,7 @@ describe.skipIf(!canRun && !process.env["CI"])("two who have no way but TURN", (
     await alice.until("page.last.failed");
     expect(await alice.run("page.last.failed")).toMatchObject({
       reason: "no-path",
-      message: "no path, TURN tried",
+      message: "no-path, TURN tried",
     });
     expect(coturn.log()).toContain(`check_stun_auth: Cannot find credentials of user <${expired.username}>`);
   });

@@ -142,9 +142,9 @@ describe.skipIf(!hasChromium() && !process.env["CI"])("the page to try a relay",
       return { alice, mallory, [Symbol.asyncDispose]: end };
     }
     /** What a page runs to send a file: so many bytes, announced as so many. */
-    const file = (name: string, size: number, announced: unknown = size) => `(async () => {
+    const file = (name: string, size: number, announced: unknown = size, pieceBytes = 16_384) => `(async () => {
       await page.channel.send(page.session, ${JSON.stringify(JSON.stringify({ file: { name, size: announced } }))});
-      const piece = new Uint8Array(65_536);
+      const piece = new Uint8Array(${pieceBytes});
       for (let sent = 0; sent < ${size}; sent += piece.length)
         await page.channel.send(page.session, piece.subarray(0, ${size} - sent));
     })()`;
@@ -186,6 +186,7 @@ describe.skipIf(!hasChromium() && !process.env["CI"])("the page to try a relay",
       const huge = 100 * 1_048_576 + 1;
       for (const announced of [huge, -1, 0.5, "10", null, [10], 1e308, 9])
         await mallory.run(file("no.txt", 10, announced));
+      for (const pieceBytes of [1, 16_385]) await mallory.run(file("no.txt", 20_000, 20_000, pieceBytes));
       const odd = [
         "",
         "null",
