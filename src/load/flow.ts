@@ -3,7 +3,7 @@
  * comes twice or in another order moves the time of no other. It counts and times; it sends nothing.
  */
 import type { Recorder } from "./recorder.ts";
-import { CORRUPTED, MISDELIVERED } from "./seal.ts";
+import { CORRUPTED, MISDELIVERED, numberOfCorrupted } from "./seal.ts";
 
 /** Stands for the time of one that has arrived or was given up. */
 const SETTLED = -1;
@@ -22,8 +22,10 @@ export class Flow {
   #front = 0;
   #highest = -1;
   #underway = 0;
-  /** Of those that arrived in another form: each takes the place of one that seems lost. */
-  #corrupted = 0;
+  /** Of those that are on their way still, the ones of which a corrupted form arrived: they are not lost too. */
+  readonly #corrupted = new Set<number>();
+  /** How many were corrupted so that nobody can tell which: each stands for one that was on its way and seems lost. */
+  #unknown = 0;
   #givenUp: Set<number> | null = null;
   #isOver = false;
 
@@ -47,9 +49,11 @@ export class Flow {
   /** Notes one that arrived, by what Message.read says of it. @returns whether it is right, and came for the first time */
   arrive(number: number, nowMs: number, sizeBytes: number): boolean {
     const { counts } = this.#recorder;
-    if (number === CORRUPTED) {
+    const corrupted = numberOfCorrupted(number);
+    if (number === CORRUPTED || corrupted !== null) {
       counts.corrupted++;
-      this.#corrupted++;
+      if (corrupted === null) this.#unknown += this.#underway > this.#corrupted.size + this.#unknown ? 1 : 0;
+      else if ((this.#intendedMs[corrupted - this.#first] ?? SETTLED) !== SETTLED) this.#corrupted.add(corrupted);
       return false;
     }
     const index = number - this.#first;
@@ -69,6 +73,7 @@ export class Flow {
     if (number < this.#highest) counts.reordered++;
     else this.#highest = number;
     this.#recorder.time("message", nowMs - intendedMs);
+    this.#corrupted.delete(number); // that was a copy
     this.#settle(index);
     return true;
   }
@@ -92,7 +97,7 @@ export class Flow {
   /** Gives up all that are on their way, since their pair has ended. @param isFailure whether it was not meant to */
   abandon(isFailure: boolean): void {
     const { counts } = this.#recorder;
-    counts.unfinished += Math.max(0, this.#underway - this.#corrupted); // those arrived, if not as they were sent
+    counts.unfinished += Math.max(0, this.#underway - this.#corrupted.size - this.#unknown); // those arrived, if not as they were sent
     if (isFailure) this.#recorder.timeFailed("message", this.#timeoutMs, this.#underway);
     this.#underway = 0;
     this.#isOver = true;
@@ -100,7 +105,9 @@ export class Flow {
 
   #lose(index: number): void {
     this.#recorder.timeFailed("message", this.#timeoutMs);
-    if (this.#corrupted > 0) this.#corrupted--;
+    if (this.#corrupted.delete(this.#first + index)) {
+      // it came, if not as it was sent
+    } else if (this.#unknown > 0) this.#unknown--;
     else {
       this.#recorder.counts.lost++;
       this.#givenUp ??= new Set();

@@ -41,7 +41,7 @@ export function merged(results: readonly [Result, ...Result[]]): Measured {
     ...timesOf(results),
     errors: errorsOf(results),
     peakPeers: sum(({ peakPeers }) => peakPeers),
-    storms: first.storms.map((_, i) => {
+    storms: Array.from({ length: most(({ storms }) => storms.length) }, (_, i) => {
       const all = results.flatMap(({ storms }) => storms[i] ?? []);
       const times = new Histogram();
       for (const storm of all) times.merge(storm.times);

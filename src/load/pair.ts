@@ -5,7 +5,7 @@
 import { Flow } from "./flow.ts";
 import type { Owner, Peer } from "./peer.ts";
 import type { TimeName } from "./result.ts";
-import { CORRUPTED } from "./seal.ts";
+import { CORRUPTED, corrupted, MISDELIVERED } from "./seal.ts";
 import { DESCRIBES, type Route, type Stage } from "./stage.ts";
 import { isOwnWord, type Kind, type SealedKind } from "./wire.ts";
 
@@ -81,13 +81,15 @@ export abstract class Pair implements Owner {
       const text = Buffer.from(bytes.subarray(start, end)).toString();
       if (kind === "error" && isOwnWord(text))
         this.fail(`refused:${this.stage.wire.errorIn(text)}`, `the relay said ${text}`);
-      else if (!isOwnWord(text)) this.damaged(peer);
+      else if (!isOwnWord(text)) this.damaged(peer, bytes, start, end);
     }
   }
 
-  /** Something came to `peer` that is no message any more. */
-  damaged(peer: Peer): void {
-    this.flowOf(this.other(peer)).arrive(CORRUPTED, 0, 0);
+  /** Something came to `peer` that is no message any more; what is left of its seal, as all have it, says which one. */
+  damaged(peer: Peer, bytes: Buffer, start: number, end: number): void {
+    const sender = this.other(peer);
+    const read = this.stage.script.candidate[sender.role].read(bytes, start, end, this.code);
+    this.flowOf(sender).arrive(read < 0 ? read : corrupted(read), 0, 0);
   }
 
   lost(_peer: Peer, kind: string, sentence: string): void {
@@ -154,7 +156,8 @@ export abstract class Pair implements Owner {
     const sender = this.other(peer);
     const made = kind === "candidate" ? script.candidate : script.description;
     const isPlausible = kind === "candidate" || kind === DESCRIBES[sender.role];
-    const number = made[isPlausible ? sender.role : peer.role].read(bytes, start, end, this.code);
+    const read = made[isPlausible ? sender.role : peer.role].read(bytes, start, end, this.code);
+    const number = isPlausible || read === CORRUPTED ? read : MISDELIVERED; // else it is the peer's own, or of a stranger
     const nowMs = performance.now();
     if (this.flowOf(sender).arrive(number, nowMs, end - start) && !this.#isOver)
       this.relayed(peer, kind, number, nowMs);

@@ -14,7 +14,7 @@ export interface Owner {
   /** A text came: `bytes` from `start` to `end`, for the time of the call. */
   text(peer: Peer, bytes: Buffer, start: number, end: number): void;
   /** Something came that is no text: no relay of texts sends that. */
-  damaged(peer: Peer): void;
+  damaged(peer: Peer, bytes: Buffer, start: number, end: number): void;
   /** It ended, and not by `close` or `cut`; `kind` is for counting. Nothing more comes. */
   lost(peer: Peer, kind: string, sentence: string): void;
 }
@@ -134,7 +134,7 @@ export class Peer implements FrameSink {
 
   frame(opcode: number, bytes: Buffer, start: number, end: number): boolean {
     if (opcode === OP.text) this.#owner.text(this, bytes, start, end);
-    else if (opcode === OP.binary) this.#owner.damaged(this);
+    else if (opcode === OP.binary) this.#owner.damaged(this, bytes, start, end);
     else if (opcode === OP.pong) this.hasAnswer = true;
     else if (opcode === OP.ping && this.isAlive) this.send(frame(OP.pong, bytes.subarray(start, end)));
     else if (opcode === OP.close) {

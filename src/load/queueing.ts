@@ -5,6 +5,7 @@
  */
 import type { Socket } from "bun";
 import { Histogram, type HistogramData } from "./histogram.ts";
+import { TIMER_STEP_MS } from "./pacer.ts";
 
 /** Often enough for a 99th percentile of ten seconds, at a thousandth of a core. */
 const EVERY_MS = 20;
@@ -15,7 +16,10 @@ export class QueueProbe {
   #listener: Bun.TCPSocketListener | null = null;
   #socket: Socket | null = null;
   #timer: NodeJS.Timeout | null = null;
+  /** When a byte was sent that has not come, or was meant to be. */
   #sentMs: number | null = null;
+  #dueMs = 0;
+  #heardMs = 0;
 
   /** Begins. */
   async start(): Promise<void> {
@@ -24,11 +28,11 @@ export class QueueProbe {
     const { port } = this.#listener;
     this.#socket = await Bun.connect({ hostname: "127.0.0.1", port, socket: { data() {} } });
     this.#socket.setNoDelay(true);
-    this.#timer = setInterval(() => this.#send(), EVERY_MS);
+    this.#wait();
   }
 
   stop(): void {
-    if (this.#timer) clearInterval(this.#timer);
+    if (this.#timer) clearTimeout(this.#timer);
     this.#socket?.end();
     this.#listener?.stop(true);
   }
@@ -40,16 +44,25 @@ export class QueueProbe {
     return data;
   }
 
+  #wait(): void {
+    this.#dueMs = performance.now() + EVERY_MS;
+    this.#timer = setTimeout(() => this.#send(), EVERY_MS);
+  }
+
+  /** A process that stands still doesn't send either: a byte that is late waits since it was due, or the last one came. */
   #send(): void {
+    const [nowMs, sinceMs] = [performance.now(), Math.max(this.#dueMs, this.#heardMs)];
+    this.#wait();
     if (this.#sentMs !== null) return;
-    this.#sentMs = performance.now();
+    this.#sentMs = nowMs - sinceMs > TIMER_STEP_MS ? sinceMs : nowMs;
     this.#socket?.write(BYTE);
   }
 
   /** Where it took so long that further bytes should have been sent, those would have waited for the rest of it. */
   #heard(): void {
     if (this.#sentMs === null) return;
-    const waitedMs = performance.now() - this.#sentMs;
+    this.#heardMs = performance.now();
+    const waitedMs = this.#heardMs - this.#sentMs;
     this.#sentMs = null;
     for (let ms = waitedMs; ms > 0; ms -= EVERY_MS) this.#waits.add(ms * 1_000);
   }

@@ -14,6 +14,16 @@ const FNV_PRIME = 0x01000193;
 export const CORRUPTED = -1;
 export const MISDELIVERED = -2;
 
+/** The same of a message that is not as it was sent, where its seal is, and so says which one it is. */
+export function corrupted(number: number): number {
+  return MISDELIVERED - 1 - number;
+}
+
+/** Which one is corrupted by what `read` says; null where that can't be told, or where it isn't. */
+export function numberOfCorrupted(read: number): number | null {
+  return read < MISDELIVERED ? MISDELIVERED - 1 - read : null;
+}
+
 /** One kind of message from one side: makes them, and reads what arrives of them. */
 export class Message {
   /** The frame, whole. */
@@ -31,8 +41,6 @@ export class Message {
   readonly #sealedCode: number;
   /** Where the filling ends. */
   readonly #end: number;
-  /** What is the same in all of them, from and to. */
-  readonly #same: readonly (readonly [from: number, to: number])[];
 
   constructor(wire: Wire, kind: SealedKind, from: Role, sizeBytes: number) {
     const text = Buffer.from(wire.message(kind, from, sizeBytes));
@@ -46,12 +54,6 @@ export class Message {
     this.#sender = this.#number + DIGITS;
     this.#sealedCode = this.#sender + 1;
     this.#end = text.indexOf('"', this.#sum);
-    this.#same = wire.isVerbatim
-      ? between(
-          [...this.#codes.map((at) => [at, at + CODE.length] as const), [this.#sum, this.#sealedCode]],
-          text.length,
-        )
-      : [[this.#sealedCode + CODE.length, this.#end]];
   }
 
   get sizeBytes(): number {
@@ -74,20 +76,20 @@ export class Message {
 
   /**
    * Reads one that arrived: `bytes` from `start` to `end`, at a peer of the session of `code`.
-   * @returns its number, or CORRUPTED or MISDELIVERED
+   * @returns its number, or CORRUPTED, `corrupted(number)` or MISDELIVERED
    */
   read(bytes: Buffer, start: number, end: number, code: Uint8Array): number {
-    if (this.#isVerbatim) {
-      if (end - start !== this.#length) return CORRUPTED;
+    if (this.#isVerbatim && end - start === this.#length) {
       const number = readHex(bytes, start + this.#number);
       if (number >= 0 && this.#isWhole(bytes, start, code, number)) return number;
     }
-    const text = this.#isVerbatim ? start : this.#find(bytes, start, end);
-    if (text === null || text + this.#end > end) return CORRUPTED;
-    if (readHex(bytes, text + this.#sum) !== this.#sumOf(bytes, text) || !this.#isSame(bytes, text)) return CORRUPTED;
+    const text = this.#find(bytes, start, end);
+    if (text === null || text + this.#sealedCode + CODE.length > end) return CORRUPTED;
+    if (readHex(bytes, text + this.#sum) !== this.#sumOf(bytes, text)) return CORRUPTED;
     if (bytes[text + this.#sender] !== this.bytes[this.#start + this.#sender]) return MISDELIVERED;
     for (let i = 0; i < code.length; i++) if (bytes[text + this.#sealedCode + i] !== code[i]) return MISDELIVERED;
-    return readHex(bytes, text + this.#number);
+    const number = readHex(bytes, text + this.#number);
+    return !this.#isVerbatim && this.#isFilled(bytes, text, end) ? number : corrupted(number);
   }
 
   /** Whether it is just what was sent: one comparison with it made anew, and nearly always the only one. */
@@ -101,32 +103,19 @@ export class Message {
     return fnv1a(bytes, text + this.#number, text + this.#sealedCode + CODE.length);
   }
 
-  /** Whether all else is as it was sent. A view of a socket's buffer would cost more than comparing it. */
-  #isSame(bytes: Buffer, text: number): boolean {
-    for (const [from, to] of this.#same)
-      if (bytes.compare(this.bytes, this.#start + from, this.#start + to, text + from, text + to) !== 0) return false;
-    if (!this.#isVerbatim) return true;
-    for (const at of this.#codes)
-      for (let i = 0; i < CODE.length; i++)
-        if (bytes[text + at + i] !== bytes[text + this.#sealedCode + i]) return false;
-    return true;
+  /** Whether the filling is as it was sent. A view of a socket's buffer would cost more than comparing it. */
+  #isFilled(bytes: Buffer, text: number, end: number): boolean {
+    if (text + this.#end > end) return false;
+    const from = this.#sealedCode + CODE.length;
+    const [sentFrom, sentEnd] = [this.#start + from, this.#start + this.#end];
+    return this.bytes.compare(bytes, text + from, text + this.#end, sentFrom, sentEnd) === 0;
   }
 
-  /** Where the text would begin, of one that a relay has written anew, judged by its seal; null where it has none. */
+  /** Where the text would begin, judged by its seal: of one that a relay has written anew, or harmed; null where it has none. */
   #find(bytes: Buffer, start: number, end: number): number | null {
     const at = bytes.indexOf(SEAL_MARK, start, "latin1");
     return at < 0 || at >= end ? null : at + SEAL_MARK.length - this.#sum;
   }
-}
-
-/** What lies between `holes` in so many bytes. @param holes from and to, in any order, without overlap */
-function between(holes: readonly (readonly [from: number, to: number])[], length: number): [number, number][] {
-  const sorted = holes.toSorted(([a], [b]) => a - b);
-  const parts = [...sorted, [length, length] as const].map(([from], i): [number, number] => [
-    sorted[i - 1]?.[1] ?? 0,
-    from,
-  ]);
-  return parts.filter(([from, to]) => from < to);
 }
 
 /** Several messages that leave in one write, numbered from 0. */

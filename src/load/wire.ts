@@ -37,16 +37,19 @@ export interface Wire {
   errorIn(text: string): string;
 }
 
-/** Where the first letter of the type stands in `{"type":"offer",…`; with the second one it tells all types apart. */
-const TYPE_AT = 9;
+/** How every text begins; the first two letters of the type behind it tell all types apart. */
+const TYPE = Buffer.from('{"type":"');
 
 /** Tells what a text is by the first two letters of its type, as `kinds` names them. */
 export function kindsByLetters(kinds: Readonly<Record<string, Kind>>): Wire["kindOf"] {
   const known = new Map(
     Object.entries(kinds).map(([letters, kind]) => [(letters.charCodeAt(0) << 8) | letters.charCodeAt(1), kind]),
   );
-  return (bytes, start) =>
-    known.get(((bytes[start + TYPE_AT] ?? 0) << 8) | (bytes[start + TYPE_AT + 1] ?? 0)) ?? "other";
+  return (bytes, start) => {
+    for (let i = 0; i < TYPE.length; i++) if (bytes[start + i] !== TYPE[i]) return "other";
+    const at = start + TYPE.length;
+    return known.get(((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0)) ?? "other";
+  };
 }
 
 /** The wire of docs/PROTOCOL.md, and of every relay that speaks what its clients in use expect. */

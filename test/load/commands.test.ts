@@ -84,14 +84,18 @@ describe("merge", () => {
   });
 
   test("sums how the pairs of each storm came back", () => {
-    const stormed = (...backMs: number[]): Result => {
+    const storm = (...backMs: number[]) => {
       const times = new Histogram();
       for (const ms of backMs) times.add(ms * 1_000);
-      return { ...tinyResult(), storms: [stormOf(backMs.length, times)] };
+      return stormOf(backMs.length, times);
     };
+    const stormed = (...backMs: number[]): Result => ({ ...tinyResult(), storms: [storm(...backMs)] });
     const [both] = merged([stormed(20, 120), stormed(70, 320)]).storms;
     expect(both).toMatchObject({ pairs: 4, back: { p95: 0.32, p100: 0.32 }, curve: [1, 2, 3, 3, 3, 3, 4] });
     expect(both?.back.p50).toBeCloseTo(0.07, 3);
+    const longer = { ...tinyResult(), storms: [storm(20), storm(30)] }; // the other machine was interrupted before
+    for (const results of [[stormed(10), longer] as const, [longer, stormed(10)] as const])
+      expect(merged(results).storms.map(({ pairs }) => pairs)).toEqual([2, 1]);
   });
 
   test("says that runs did not load the relay together", () => {

@@ -4,8 +4,8 @@ import { peerjs } from "../../bench/peerjs-wire.ts";
 import { Agenda } from "../../src/load/agenda.ts";
 import { Flow } from "../../src/load/flow.ts";
 import { Recorder } from "../../src/load/recorder.ts";
-import { CORRUPTED, Message, MISDELIVERED, Train } from "../../src/load/seal.ts";
-import { whisper } from "../../src/load/wire.ts";
+import { CORRUPTED, corrupted, Message, MISDELIVERED, numberOfCorrupted, Train } from "../../src/load/seal.ts";
+import { SEAL_MARK, whisper } from "../../src/load/wire.ts";
 
 const CODE = Buffer.from("A3F7B9E2C1D4");
 const OTHER_CODE = Buffer.from("A3F7B9E2C1D5");
@@ -27,14 +27,25 @@ describe("a message", () => {
     expect(alices.read(amid, 2, 2 + sent.length, CODE)).toBe(4_711);
   });
 
-  test("in which any byte is another one, or is missing, is corrupted", () => {
+  test("in which any byte is another one, or is missing, is corrupted; where its seal is whole, it is told which one", () => {
+    const from = sent.indexOf(SEAL_MARK);
+    const end = sent.indexOf(CODE, from) + CODE.length;
     for (let at = 0; at < sent.length; at++) {
+      const expected = at >= from && at < end ? CORRUPTED : corrupted(4_711);
       const damaged = Buffer.from(sent);
       damaged[at] = (damaged[at] ?? 0) ^ 1;
-      expect([at, alices.read(damaged, 0, damaged.length, CODE)]).toEqual([at, CORRUPTED]);
+      expect([at, alices.read(damaged, 0, damaged.length, CODE)]).toEqual([at, expected]);
       const shorter = Buffer.concat([sent.subarray(0, at), sent.subarray(at + 1)]);
-      expect([at, alices.read(shorter, 0, shorter.length, CODE)]).toEqual([at, CORRUPTED]);
+      expect([at, alices.read(shorter, 0, shorter.length, CODE)]).toEqual([at, expected]);
     }
+    for (let end = 0; end < sent.length; end++) expect(alices.read(sent, 0, end, CODE)).not.toBe(4_711);
+    expect([4_711, 0, CORRUPTED, MISDELIVERED, corrupted(0)].map(numberOfCorrupted)).toEqual([
+      null,
+      null,
+      null,
+      null,
+      0,
+    ]);
   });
 
   test("of another session, or of oneself, is misdelivered", () => {
@@ -55,7 +66,7 @@ describe("a message", () => {
     const anew = Buffer.from(JSON.stringify({ src: "somebody", ...JSON.parse(text) }));
     expect(message.read(anew, 0, anew.length, CODE)).toBe(7);
     anew[anew.indexOf("udp")] = 65;
-    expect(message.read(anew, 0, anew.length, CODE)).toBe(CORRUPTED);
+    expect(message.read(anew, 0, anew.length, CODE)).toBe(corrupted(7));
   });
 });
 
@@ -89,6 +100,21 @@ describe("a flow", () => {
     flow.arrive(CORRUPTED, 5, 100);
     flow.loseAll();
     expect(counts).toMatchObject({ sent: 3, corrupted: 1, lost: 2 });
+  });
+
+  test("a corrupted copy hides no loss of another one, whether it comes before or after what it is of", () => {
+    const { flow, counts } = flowOf(5);
+    for (const number of [corrupted(0), 0, 1, corrupted(1), corrupted(2), corrupted(2)]) flow.arrive(number, 5, 100);
+    flow.loseAll();
+    expect(counts).toMatchObject({ sent: 5, received: 2, corrupted: 4, lost: 2, duplicated: 0 });
+  });
+
+  test("what comes while nothing is on its way stands for nothing that is lost later", () => {
+    const { flow, counts } = flowOf(0);
+    flow.arrive(CORRUPTED, 5, 100);
+    flow.send(0);
+    flow.loseAll();
+    expect(counts).toMatchObject({ sent: 1, corrupted: 1, lost: 1 });
   });
 
   test("a corrupted one is not unfinished too", () => {

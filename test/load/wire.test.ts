@@ -44,6 +44,10 @@ test("it knows what the relay says", () => {
   expect(kindOf(whisper.message("candidate", "joiner", 200))).toBe("candidate");
 });
 
+test("it takes no other text for what the relay says, though the same letters stand in it", () => {
+  for (const text of ["hello there", READY.replace("t", "T"), `[${READY}]`, ""]) expect(kindOf(text)).toBe("other");
+});
+
 test("it knows what the web client sends", () => {
   const kinds = handshake.frames.flatMap(({ from, payload }) => (from && payload ? [kindOf(payload)] : []));
   expect(kinds).toEqual(["own", "own", "offer", "candidate", "candidate", "answer", "candidate", "candidate"]);

@@ -80,6 +80,17 @@ test("what is lost, doubled or damaged moves no time of the others, though they 
   expect(slow).toBeLessThanOrEqual(SENT / 5);
 });
 
+test.each(["offer", "answer"])(
+  "what goes back to its sender is misdelivered, also where it is an %s",
+  async (echoed) => {
+    const SESSIONS = 30;
+    await using fake = await FakeRelay.start({ echoed });
+    const options = ["--sessions", String(SESSIONS), "--concurrency", "5", "--candidates", "10"];
+    const { result } = await load("source", "handshake", fake.url, ...options);
+    expect(result.counts).toMatchObject({ done: SESSIONS, misdelivered: SESSIONS, duplicated: 0, corrupted: 0 });
+  },
+);
+
 test("in whole sessions too, beside refusals and silence; each session that it spoils fails", async () => {
   await using fake = await FakeRelay.start({
     ...{ messageFaults: ALL, messageFaultEvery: 23, upgradeFaults: ["refuse"], upgradeFaultEvery: 31 },

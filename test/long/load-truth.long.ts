@@ -135,6 +135,8 @@ test("a generator that was kept from its work warns that these times are its own
   expect(result.counts).toMatchObject({ offered: 100, done: 100 });
   expect(result.generator.isBottleneck).toBe(true);
   expect(result.generator.lag).toBeGreaterThan(0.9 * FROZEN_MS * 1_000);
+  expect(result.generator.queue.max).toBeGreaterThan(0.9 * FROZEN_MS * 1_000);
+  expect(result.generator.queue.p99).toBeGreaterThan(0.8 * FROZEN_MS * 1_000);
   expect(result.percentiles.session?.p99).toBeGreaterThan(0.9 * FROZEN_MS * 1_000);
   expect(stdout).toContain("WARNING: The generator was the bottleneck");
 });

@@ -168,6 +168,7 @@ function pair(session: Session): void {
 function pass(socket: Socket, type: string, text: string): void {
   const { session, isInitiator } = socket.data;
   seen.messages++;
+  if (type === behaviour.echoed) socket.send(text);
   if (!session || session.fault === "silence" || (session.fault === "lose" && type === "answer")) return;
   const direction = session.directions.get(isInitiator) ?? directionOf(session, !isInitiator);
   session.directions.set(isInitiator, direction);

@@ -33,6 +33,8 @@ export interface Behaviour {
   /** Every so many-th message meets the next one of these. */
   readonly messageFaults: readonly MessageFault[];
   readonly messageFaultEvery: number;
+  /** Messages of this type go back to their sender too. */
+  readonly echoed: string;
   /** Of further upgrades than twice so many a second, each is refused. */
   readonly mostSessionsASecond: number;
   /** Every so many-th upgrade meets the next one of these. */
@@ -66,6 +68,7 @@ const HARMLESS: Behaviour = {
   slowMessageEvery: 1_000_000,
   messageFaults: [],
   messageFaultEvery: 1,
+  echoed: "",
   mostSessionsASecond: 1_000_000,
   upgradeFaults: [],
   upgradeFaultEvery: 1,
