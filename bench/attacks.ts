@@ -9,7 +9,7 @@
  */
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { ConfigError, type OptionTable, readOptions } from "../src/program/options.ts";
+import { ConfigError, helpFor, type OptionTable, readOptions } from "../src/program/options.ts";
 import { cpuMs, PAGE_BYTES, quantile, residentBytes } from "../test/support/machines/outside.ts";
 import { Client, newCode, newPair } from "../test/support/peers/client.ts";
 import { Output } from "../test/support/relays/relay.ts";
@@ -178,7 +178,8 @@ function times(ms: readonly number[]): string {
 }
 
 try {
-  await main(process.argv.slice(2));
+  if (process.argv.includes("--help")) console.info(helpFor(OPTIONS, false).trimEnd());
+  else await main(process.argv.slice(2));
   process.exit(0);
 } catch (failure) {
   console.error(`attacks: ${failure instanceof Error ? failure.message : failure}`);
