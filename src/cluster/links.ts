@@ -55,8 +55,6 @@ export class Link {
   /** Whether this is the end where the session is. */
   readonly isHome: boolean;
   readonly at: number;
-  /** When the engine's clock said that it began. */
-  readonly atMs: number;
   /** By which of the session's names the claim was found; the driver seals by the secret of that name. */
   readonly nameIndex: number;
   /** Its last packet has been sent; it is kept for as long as that may have to be sent again. */
@@ -66,13 +64,12 @@ export class Link {
   #history: Sent[] = [];
   #holeAt: number | null = null;
 
-  constructor(id: string, code: string, other: string, isHome: boolean, at: number, atMs: number, nameIndex = 0) {
+  constructor(id: string, code: string, other: string, isHome: boolean, at: number, nameIndex = 0) {
     this.id = id;
     this.code = code;
     this.other = other;
     this.isHome = isHome;
     this.at = at;
-    this.atMs = atMs;
     this.nameIndex = nameIndex;
   }
 

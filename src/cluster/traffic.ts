@@ -40,7 +40,7 @@ export function receive(turn: Turn, from: string, packet: Packet, code: string |
     if (node.ended.has(packet.link) || node.offsetMs === null || isLate) return;
     const home = code === null ? undefined : node.homes.get(code);
     if (code === null || home?.fence !== packet.fence) return void effects.push({ do: "nope", to: from, packet });
-    link = new Link(packet.link, code, from, true, now, engineMs(turn));
+    link = new Link(packet.link, code, from, true, now);
     node.links.set(link.id, link);
   }
   if (!link || link.other !== from) return;
@@ -124,14 +124,15 @@ function tellRoll(turn: Turn, to: string, atLeastMs: number) {
 /** What another node says of our links. */
 export function compare(turn: Turn, from: string, roll: Roll): void {
   const { node, now } = turn;
-  if (engineMs(turn) - roll.atMs > FRESH_MS) return;
+  const ageMs = Math.max(0, engineMs(turn) - roll.atMs);
+  if (ageMs > FRESH_MS) return;
   node.seen.set(from, now);
   const there = new Map(roll.links);
   for (const link of node.links.values()) {
     if (link.other !== from) continue;
     const got = there.get(link.id);
     if (got === undefined) {
-      if (link.endedAt === null && roll.atMs - link.atMs <= 2 * FRESH_MS) continue; // it may be under way
+      if (link.endedAt === null && now - ageMs - link.at <= 2 * FRESH_MS) continue; // it may be under way
       drop(turn, link);
       if (link.endedAt === null) tell(turn, link);
       continue;
