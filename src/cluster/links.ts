@@ -47,6 +47,11 @@ export interface Roll {
   readonly links: readonly (readonly [link: string, got: number])[];
 }
 
+/** What is to come yet was sent before the engine's clock was set back: who knows when. */
+export function isStale(atMs: number, engineMs: number): boolean {
+  return Math.abs(engineMs - atMs) > FRESH_MS;
+}
+
 export class Link {
   readonly id: string;
   readonly code: string;
@@ -93,7 +98,7 @@ export class Link {
    */
   receive({ seq, atMs }: Packet, now: number, engineMs: number): "deliver" | "drop" | "ask" | "cut" {
     if (seq <= this.#got) return "drop";
-    if (engineMs - atMs > FRESH_MS) return "cut";
+    if (isStale(atMs, engineMs)) return "cut";
     if (seq > this.#got + 1) {
       this.#holeAt ??= now;
       return "ask";

@@ -32,6 +32,8 @@ test("what is older than it may be is not delivered, whatever came before", () =
   const packet = newLink().send("text", "late", 0, 1_000).packet;
   expect(newLink().receive(packet, 0, 1_000 + FRESH_MS)).toBe("deliver");
   expect(newLink().receive(packet, 0, 1_001 + FRESH_MS)).toBe("cut");
+  expect(newLink().receive(packet, 0, 1_000 - FRESH_MS)).toBe("deliver");
+  expect(newLink().receive(packet, 0, 999 - FRESH_MS)).toBe("cut"); // the engine's clock was set back meanwhile
 });
 
 test("a hole that stays, a packet that nobody takes, and a node that says nothing each break it", () => {
