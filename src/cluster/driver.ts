@@ -8,6 +8,8 @@
  *                                           as well have lost the question
  *   r FROM SEALED                           a roll
  *   b FROM                                  to all: that node has ended, as its helper says
+ *   s FROM MARK [MARK]                      to all: by which secrets FROM seals
+ *   d FROM MARK [MARK]                      the answer to that of a node that has none of them
  */
 import { Bridge, type Host, type Transport } from "./bridge.ts";
 import type { Link, Packet } from "./links.ts";
@@ -23,7 +25,7 @@ import {
   type Stage,
   sharedMs,
 } from "./pipe.ts";
-import { argumentsOf, type Call, channelOf, keyOf } from "./script.ts";
+import { ALL, argumentsOf, type Call, channelOf, keyOf, type Reply } from "./script.ts";
 import { type LinkKeys, openPacket, type Sealer, sealPacket } from "./seal.ts";
 import { FRESH_MS } from "./times.ts";
 
@@ -34,8 +36,8 @@ const STUCK_MS = 4_500;
 
 export type Helper = Bun.Subprocess<"pipe", "pipe", "inherit">;
 
-/** What an operator may know: ok, or what is wrong. `slow`: it answers, but not in time. */
-export const STATES = [...PHASES, "slow"] as const;
+/** What an operator may know: ok, or what is wrong. slow: it answers, but not in time. denied: it answers with an error. */
+export const STATES = [...PHASES, "slow", "denied"] as const;
 export type State = (typeof STATES)[number];
 
 /** What a driver is given. */
@@ -66,6 +68,7 @@ export class Driver {
   #upMs = 0;
   #firstSeen: (report: Report) => void = () => {};
   #isEnding = false;
+  #isServed = false;
   /** Nothing is written to a helper that reads nothing. */
   #isStuck = false;
 
@@ -98,10 +101,13 @@ export class Driver {
 
   serve(host: Host): void {
     this.bridge.serve(host);
+    this.#isServed = true;
+    this.#tellSecrets("s", ALL);
   }
 
   get state(): State {
-    const { phase, helloAt } = this.node;
+    const { phase, helloAt, isDenied } = this.node;
+    if (isDenied && phase !== "gone") return "denied";
     return phase === "ok" && helloAt !== null && sharedMs() - helloAt > FRESH_MS ? "slow" : phase;
   }
 
@@ -139,10 +145,20 @@ export class Driver {
       if (report[0] === "reply" || report[0] === "message") this.bridge.happen({ type: "up" });
     }
     const [what] = report;
-    if (what === "reply") this.bridge.happen({ type: "reply", id: report[1], reply: report[2] });
+    if (what === "reply") this.#answered(report[1], report[2]);
     else if (what === "message") this.#read(report[1]);
     else if (what === "locked") this.obstacles = [report[1], report[2]];
     else this.#reached(report);
+  }
+
+  #answered(id: number, reply: Reply): void {
+    if (reply?.[0] === "error") this.#fail("call", `${reply[1]}`);
+    this.bridge.happen({ type: "reply", id, reply });
+  }
+
+  #fail(stage: Stage, why: string): void {
+    this.#count(stage);
+    this.#around.warn(`an engine of --cluster can't be used (${stage}): ${why}`);
   }
 
   #reached(report: Report & readonly ["up" | "down", ...unknown[]]): void {
@@ -150,11 +166,11 @@ export class Driver {
     if (report[0] === "up") {
       [, this.#run, this.#upMs] = report;
       this.bridge.happen({ type: "up" });
+      if (this.#isServed) this.#tellSecrets("s", ALL);
       return;
     }
     const [, stage, why, refusedAt] = report;
-    this.#count(stage);
-    this.#around.warn(`an engine of --cluster can't be used (${stage}): ${why}`);
+    this.#fail(stage, why);
     this.bridge.happen({ type: "down", refusedAt });
   }
 
@@ -203,10 +219,24 @@ export class Driver {
     else if (kind === "b") this.bridge.happen({ type: "bye", from: first });
     else if (kind === "p") this.#readPacket(first, Number(rest[0]), rest[1] ?? "");
     else if (kind === "o") this.#readOpen(first, Number(rest[0]), rest.slice(1));
+    else if (kind === "s" || kind === "d") this.#compareSecrets(kind, first, rest);
     else if (kind === "r") {
       const roll = this.#around.sealer.openRoll(first, this.node.id, rest[0] ?? "");
       if (roll) this.bridge.happen({ type: "roll", from: first, roll });
     }
+  }
+
+  #tellSecrets(kind: "s" | "d", channel: string): void {
+    this.#write(["publish", 0, sharedMs(), channel, [kind, this.node.id, ...this.#around.sealer.marks].join(" ")]);
+  }
+
+  /** Nodes without a secret in common never meet: nothing else would tell. */
+  #compareSecrets(kind: "s" | "d", from: string, theirs: readonly string[]): void {
+    const { sealer, warn } = this.#around;
+    if (sealer.marks.some((mark) => theirs.includes(mark))) return;
+    this.#count("secret");
+    warn("another relay of the cluster has another secret: neither takes part in the other's sessions");
+    if (kind === "s") this.#tellSecrets("d", channelOf(from));
   }
 
   #readPacket(id: string, seq: number, sealed: string): void {

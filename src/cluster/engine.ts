@@ -9,10 +9,15 @@ import { FRESH_MS } from "./times.ts";
 
 /** An engine that does not answer, or a machine that does not, for so long is left. */
 export const SILENT_MS = 3_000;
-/** Between two tries, of which the first comes at once; half of it is left to chance, so that nodes don't come in step. */
+/**
+ * Between two tries, of which the first comes at once, unless the connection before had only just begun; half of it is
+ * left to chance, so that nodes don't come in step.
+ */
 const RETRY_MS = [0, 50, 100, 200, 400, 800];
 /** It sends us away for good, or another one is the engine now: what it says is of no use. */
 const FATAL = ["READONLY", "MASTERDOWN", "LOADING", "NOSCRIPT", "NOAUTH", "NOPERM"];
+/** What operators are told of by its name: it is no way for an engine to write what it likes into their logs. */
+const TOLD = [...FATAL, "OOM", "NOREPLICAS", "MISCONF", "BUSY", "WRONGTYPE"];
 
 type Socket = Bun.Socket<undefined>;
 
@@ -95,6 +100,7 @@ export class Engine {
       await Bun.sleep(pauseMs * (0.5 + Math.random() / 2));
       const begunAt = sharedMs();
       const { stage, why, isRefused = false } = await this.#once();
+      if (this.#connection !== null && sharedMs() - begunAt > SILENT_MS) this.#tries = 0;
       this.#connection = null;
       this.#tell(["down", stage, why, isRefused ? begunAt : null]);
     }
@@ -131,7 +137,7 @@ export class Engine {
   }
 
   #failed(value: Value): (string | number)[] {
-    const word = value instanceof EngineError ? value.word : "ERR";
+    const word = value instanceof EngineError && TOLD.includes(value.word) ? value.word : "ERR";
     if (FATAL.includes(word)) this.#end({ stage: "call", why: word });
     return ["error", word];
   }
@@ -168,7 +174,6 @@ export class Engine {
       return failure;
     }
     this.#connection = connection;
-    this.#tries = 0;
     return promise;
   }
   /** A connection that is not ready yet. */
@@ -250,8 +255,8 @@ export class Engine {
     if (typeof sha !== "string") return { stage: "greet", why: "it takes no script" };
     this.#sha = sha;
     connection.say(["SUBSCRIBE", channelOf(node), ALL]); // where it may, that comes as a push
-    const pong = await connection.asked(["PING"]);
-    if (pong !== "PONG") return { stage: "greet", why: pong instanceof EngineError ? pong.word : "no PONG to a PING" };
+    const heard = await connection.asked(["PUBLISH", channelOf(node), ""]); // or what kept it from the one before
+    if (heard !== 1) return { stage: "greet", why: heard instanceof EngineError ? heard.word : "it hands on nothing" };
     const wasReplica = !/^0*$/.test(fact("master_replid2")); // and has not been what it is since it was started
     this.#tell(["up", fact("run_id"), wasReplica ? 0 : Number(fact("uptime_in_seconds")) * 1_000]);
     return null;

@@ -12,7 +12,7 @@
  */
 
 import { Link } from "./links.ts";
-import { type Ask, call, engineMs, type Turn, type Waiting } from "./node.ts";
+import { type Ask, call, type Turn, type Waiting } from "./node.ts";
 import type { Claim } from "./script.ts";
 import { ASK_MS, FRESH_MS, OPEN_MS } from "./times.ts";
 import { drop, send } from "./traffic.ts";
@@ -91,7 +91,7 @@ function settle(turn: Turn, claim: Claim, waiting: readonly Waiting[]) {
 
 function open(turn: Turn, waiting: Waiting, other: string, fence: string, nameIndex: number) {
   const { node, now } = turn;
-  const link = new Link(node.newId(), waiting.ask.code, other, false, now, engineMs(turn), nameIndex);
+  const link = new Link(node.newId(), waiting.ask.code, other, false, now, nameIndex);
   node.links.set(link.id, link);
   node.opening.set(link, waiting);
   send(turn, link, "open", waiting.ask.join, fence);

@@ -79,6 +79,7 @@ function hello(turn: Turn) {
 
 function greeted(turn: Turn, askedAt: number, [what, engineNow, epoch = ""]: readonly (string | number)[]) {
   const { node, now } = turn;
+  node.isDenied = what === "error";
   if (what === "lapsed") {
     node.provenAt = node.lastHelloAt = Number.NEGATIVE_INFINITY;
     node.phase = "waiting";

@@ -47,6 +47,11 @@ export interface Roll {
   readonly links: readonly (readonly [link: string, got: number])[];
 }
 
+/** What is to come yet was sent before the engine's clock was set back: who knows when. */
+export function isStale(atMs: number, engineMs: number): boolean {
+  return Math.abs(engineMs - atMs) > FRESH_MS;
+}
+
 export class Link {
   readonly id: string;
   readonly code: string;
@@ -55,8 +60,6 @@ export class Link {
   /** Whether this is the end where the session is. */
   readonly isHome: boolean;
   readonly at: number;
-  /** When the engine's clock said that it began. */
-  readonly atMs: number;
   /** By which of the session's names the claim was found; the driver seals by the secret of that name. */
   readonly nameIndex: number;
   /** Its last packet has been sent; it is kept for as long as that may have to be sent again. */
@@ -66,13 +69,12 @@ export class Link {
   #history: Sent[] = [];
   #holeAt: number | null = null;
 
-  constructor(id: string, code: string, other: string, isHome: boolean, at: number, atMs: number, nameIndex = 0) {
+  constructor(id: string, code: string, other: string, isHome: boolean, at: number, nameIndex = 0) {
     this.id = id;
     this.code = code;
     this.other = other;
     this.isHome = isHome;
     this.at = at;
-    this.atMs = atMs;
     this.nameIndex = nameIndex;
   }
 
@@ -96,7 +98,7 @@ export class Link {
    */
   receive({ seq, atMs }: Packet, now: number, engineMs: number): "deliver" | "drop" | "ask" | "cut" {
     if (seq <= this.#got) return "drop";
-    if (engineMs - atMs > FRESH_MS) return "cut";
+    if (isStale(atMs, engineMs)) return "cut";
     if (seq > this.#got + 1) {
       this.#holeAt ??= now;
       return "ask";

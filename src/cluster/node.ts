@@ -78,6 +78,8 @@ export class Node {
   rttMs = 0;
   /** A time of the engine at which its clock had not been set, though it was long since anybody's last hello; or 0. */
   sureMs = 0;
+  /** The engine answered the last hello with an error. */
+  isDenied = false;
   /** When the hello was sent that is unanswered; when the last one was. */
   helloAt: number | null = null;
   lastHelloAt = Number.NEGATIVE_INFINITY;

@@ -43,8 +43,8 @@ export type Order =
   | readonly ["call", id: number, atMs: number, keys: readonly string[], words: readonly string[]]
   | readonly ["publish", id: number, atMs: number, channel: string, text: string];
 
-/** Where a connection to the engine can fail. */
-export const STAGES = ["connect", "greet", "settings", "call", "silence", "helper"] as const;
+/** What can go wrong with an engine: reaching it, using it, its helper, and who else uses it. */
+export const STAGES = ["connect", "greet", "settings", "call", "silence", "helper", "secret"] as const;
 export type Stage = (typeof STAGES)[number];
 
 /** Why a helper is not locked, and why it may connect to any port; null: it is, and may not. */

@@ -20,7 +20,8 @@
  * The same is done where the engine's clock was set, since leases end by it. That shows by when somebody last said hello:
  * too long ago, or not yet. Then nobody claims anything, and no hello is taken, until a node says of its own clock whether
  * the engine's was set, or only nobody was there; one that never knew its time begins an epoch. What is too little to
- * show ends no lease that is renewed in time.
+ * show ends no lease that is renewed in time. A node that was away while it was set ahead and back is sure that it was not:
+ * but an epoch that is yet to come is no epoch, and whoever says hello first begins another.
  */
 import { EPOCH_MS, LEASE_MS, RECORD_MS, RENEW_MS } from "./times.ts";
 
@@ -97,7 +98,8 @@ end
 if op == 'hello' then
   local theirs = tonumber(string.match(ARGV[5], '^%d+') or 0)
   local ours = tonumber(number or 0)
-  if known ~= run or theirs > ours or (isOdd and theirs == 0) then
+  local isAhead = since and tonumber(since) > now -- none could claim until then
+  if known ~= run or theirs > ours or isAhead or (isOdd and theirs == 0) then
     since = (epoch or theirs > 0) and said or string.format('%.0f', now - ARGV[8])
     layout, id = ARGV[7], table.concat({ math.max(ours, theirs) + 1, run, since }, '|')
   elseif layout ~= ARGV[7] then

@@ -6,6 +6,7 @@
  *   name of a session      HMAC(root, "name" code)
  *   key of a link          HMAC(root, "link" direction id code), new for each link and direction
  *   key of rolls           HMAC(root, "roll" from to)
+ *   mark of a secret       HMAC(root, "mark"), by which nodes without a secret in common find out
  *
  * AES-256-GCM (NIST SP 800-38D). The nonce is the number of the packet, which no key seals twice: a packet that is sent
  * again is the same to the bit. A roll has a random nonce.
@@ -44,6 +45,11 @@ export class Sealer {
   /** How many secrets there are. */
   get size(): number {
     return this.#roots.length;
+  }
+
+  /** By which nodes tell whether they have a secret in common. */
+  get marks(): string[] {
+    return this.#roots.map((root) => hmac(root, "mark").subarray(0, NAME_BYTES).toString("base64url"));
   }
 
   /** The names of a session, one by each secret. */

@@ -3,7 +3,7 @@
  * one, every RENEW_MS and whenever something is missing, which links there are and how far it has come in each: what
  * lacks is sent again, and a link that the other end doesn't know is no more. Pure.
  */
-import { type Kind, Link, type Packet, type Roll, type Sent } from "./links.ts";
+import { isStale, type Kind, Link, type Packet, type Roll, type Sent } from "./links.ts";
 import { engineMs, type Turn } from "./node.ts";
 import { DEAD_MS, ENDED_MS, FRESH_MS } from "./times.ts";
 
@@ -36,11 +36,10 @@ export function receive(turn: Turn, from: string, packet: Packet, code: string |
   const { node, now, effects } = turn;
   let link = node.links.get(packet.link);
   if (packet.kind === "open" && !link) {
-    const isLate = engineMs(turn) - packet.atMs > FRESH_MS;
-    if (node.ended.has(packet.link) || node.offsetMs === null || isLate) return;
+    if (node.ended.has(packet.link) || node.offsetMs === null || isStale(packet.atMs, engineMs(turn))) return;
     const home = code === null ? undefined : node.homes.get(code);
     if (code === null || home?.fence !== packet.fence) return void effects.push({ do: "nope", to: from, packet });
-    link = new Link(packet.link, code, from, true, now, engineMs(turn));
+    link = new Link(packet.link, code, from, true, now);
     node.links.set(link.id, link);
   }
   if (!link || link.other !== from) return;
@@ -124,14 +123,15 @@ function tellRoll(turn: Turn, to: string, atLeastMs: number) {
 /** What another node says of our links. */
 export function compare(turn: Turn, from: string, roll: Roll): void {
   const { node, now } = turn;
-  if (engineMs(turn) - roll.atMs > FRESH_MS) return;
+  if (isStale(roll.atMs, engineMs(turn))) return;
+  const ageMs = engineMs(turn) - roll.atMs;
   node.seen.set(from, now);
   const there = new Map(roll.links);
   for (const link of node.links.values()) {
     if (link.other !== from) continue;
     const got = there.get(link.id);
     if (got === undefined) {
-      if (link.endedAt === null && roll.atMs - link.atMs <= 2 * FRESH_MS) continue; // it may be under way
+      if (link.endedAt === null && now - ageMs - link.at <= 2 * FRESH_MS) continue; // it may be under way
       drop(turn, link);
       if (link.endedAt === null) tell(turn, link);
       continue;

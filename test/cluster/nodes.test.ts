@@ -300,13 +300,14 @@ describe("the start", () => {
 
 test("while one secret takes the place of another, nodes with either meet, and are one", async () => {
   await using folder = await newFolder();
-  const { engine } = cluster;
+  await using engine = await EngineProcess.start();
   const [old, both, young] = [
     await folder.write("old", SECRET),
     await folder.write("both", `${SECRET}\n${SECRET.toUpperCase()}\n`),
     await folder.write("young", SECRET.toUpperCase()),
   ];
-  const start = (secret: string) => spawnRelay("binary", `--cluster=${engine.url}`, `--cluster-secret-file=${secret}`);
+  const start = (secret: string) =>
+    spawnRelay("binary", "--admin=127.0.0.1:0", `--cluster=${engine.url}`, `--cluster-secret-file=${secret}`);
   await using before = await start(old);
   await using between = await start(both);
   await using after = await start(young);
@@ -321,6 +322,11 @@ test("while one secret takes the place of another, nodes with either meet, and a
     expect((await tryJoin(guest, pair.code, true))[0]).toBe("session-full");
     for (const client of [pair.alice, pair.bob]) client.close();
   }
+  const unlike = 'whisper_cluster_errors_total{stage="secret"}';
+  for (const relay of [before, after])
+    await until("both to miss a secret", async () => (await sample(relay, unlike)) === 1);
+  expect(await sample(between, unlike)).toBe(0);
+  for (const relay of [before, after]) expect((await relay.stop()).stderr).toContain("has another secret");
 });
 
 test("several engines share the sessions, and pairs meet over each", async () => {

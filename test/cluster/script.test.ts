@@ -86,7 +86,8 @@ describe.each(PROGRAMS)("the script (%s)", (program) => {
       }
       if (random.below(30) === 0) {
         const [number, of, since, layout] = (await client.get("whisper:epoch"))?.split("|") ?? [];
-        const id = `${number}|${of}|${Number(since) - 20_000}`; // it has been there for long
+        // It has been there for long, or the clock was set back since it began.
+        const id = `${number}|${of}|${Number(since) + random.pick([-20_000, -20_000, -20_000, 3_600_000])}`;
         const older = `${id}|${layout}`;
         const leftMs = EPOCH_MS - random.pick([0, 0, 0, 3_000, 3_000, 60_000, -60_000]); // nobody has said hello, or the clock was set
         if (of !== undefined) await client.send("SET", ["whisper:epoch", older, "PX", `${leftMs}`]);
@@ -115,6 +116,17 @@ describe.each(PROGRAMS)("the script (%s)", (program) => {
         Object.fromEntries([...model.entries].map(([key, { value }]) => [key, value]).sort()) as Record<string, string>,
       );
     }
+  });
+
+  test("an epoch that is yet to come is followed by another at once, however sure a node is of the clock", async () => {
+    await client.send("FLUSHALL", []);
+    const at = await now();
+    const epoch = `3|run|${at + 3_600_000}`;
+    await client.send("SET", ["whisper:epoch", `${epoch}|1/1`, "PX", `${EPOCH_MS}`]);
+    const [what, , next] = await call([], ["hello", "one", "1", "run", epoch, "1", "1/1", "0", `${at}`]);
+    const [number, run, since] = next.split("|");
+    expect([what, number, run]).toEqual(["ok", "4", "run"]);
+    expect(Number(since) - at).toBeWithin(0, BUSY_MS);
   });
 
   test("the calls had every answer that there is", () => {

@@ -47,7 +47,7 @@ export class ModelEngine {
       const theirs = Number.parseInt(knownEpoch, 10) || 0;
       const ours = Number(number);
       let current = id;
-      if (known !== run || theirs > ours || (isOdd && theirs === 0)) {
+      if (known !== run || theirs > ours || Number(since) > now || (isOdd && theirs === 0)) {
         const begun = epoch !== null || theirs > 0 ? now : now - Number(upMs);
         current = `${Math.max(ours, theirs) + 1}|${run}|${begun}`;
       } else if (layout !== newLayout) return ["layout"];

@@ -43,6 +43,7 @@ class Run {
   /** How far the engine's clock was set back in all: what is in it lasts for so much longer. */
   #backMs = 0;
   #setAt = Number.NEGATIVE_INFINITY;
+  #lastBackMs = 0;
 
   readonly #plant: Plant;
 
@@ -57,6 +58,10 @@ class Run {
 
   wrong(what: string): void {
     this.faults.add(`${what} (at ${this.net.time.now} ms)`);
+  }
+
+  setBackSince(at: number): number {
+    return this.#setAt >= at && this.#lastBackMs < LEASE_MS ? this.#lastBackMs : 0;
   }
 
   #newNode(n: number): void {
@@ -160,7 +165,8 @@ class Run {
         if (net.engineNow - net.engine.startedAt < 2 * LEASE_MS || time.now < this.#setAt + LEASE_MS) return;
         this.#setAt = time.now;
         net.engineOffset += byMs;
-        this.#backMs += Math.max(0, -byMs);
+        this.#lastBackMs = Math.max(0, -byMs);
+        this.#backMs += this.#lastBackMs;
         break;
       }
       case 5: {
