@@ -3,6 +3,9 @@ import { newFolder } from "../machines/folder.ts";
 import { type Outcome, type RunningRelay, spawnRelay, type Variant } from "../relays/relay.ts";
 import { EngineProcess } from "./engine-process.ts";
 
+/** Of all of them in one process: those who share an engine share it. */
+const SECRET = crypto.randomUUID();
+
 export interface Nodes extends AsyncDisposable {
   readonly engine: EngineProcess;
   readonly nodes: readonly RunningRelay[];
@@ -28,7 +31,7 @@ export async function startNodes(
   const used = engine ?? stack.use(await EngineProcess.start());
   await used.touch();
   const folder = stack.use(await newFolder());
-  const secret = await folder.write("secret", `${crypto.randomUUID()}\n`);
+  const secret = await folder.write("secret", `${SECRET}\n`);
   const own = [`--cluster=${url ?? used.url}`, `--cluster-secret-file=${secret}`];
   const nodes: RunningRelay[] = [];
   for (let n = 0; n < count; n++) nodes.push(stack.use(await spawnRelay(variant, ...own, ...args)));
