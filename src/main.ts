@@ -9,7 +9,7 @@ import { tuneListeners } from "./lockdown/listeners.ts";
 import { Notifier } from "./lockdown/notifier.ts";
 import { SCRUB_MS, Scrubber } from "./lockdown/scrubber.ts";
 import type { Admin, startAdmin } from "./program/admin.ts";
-import { BOOKS_DIFFER, Books, gauges } from "./program/books.ts";
+import { Books, gauges } from "./program/books.ts";
 import { COMMIT, versionLine } from "./program/build.ts";
 import { LoopClock } from "./program/clock.ts";
 import { CHECK_OPTIONS, commandIn, PRINT_OPTIONS } from "./program/commands.ts";
@@ -113,10 +113,7 @@ async function serve(args: readonly string[]): Promise<void> {
       ...(cluster && { directory: cluster }),
     }),
   );
-  const books = new Books(relay, (differences) => {
-    metrics.differed(differences);
-    if (differences > 0) log.warn(BOOKS_DIFFER);
-  });
+  const books = new Books(relay, metrics, (line) => log.warn(line));
   cluster?.serve(relay.forNodes);
   const { drainMs } = config;
   const draining = newDraining({ log, notifier, relay, admin, cluster, drainMs, exit: (code) => process.exit(code) });

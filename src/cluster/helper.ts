@@ -1,7 +1,7 @@
 /**
  * The helper: a process of its own that speaks to one engine for a relay, which is locked and can't. It is started before
- * the relay's lock, has the pipe between them, and a lock of its own that leaves it connections to the engine's port and nothing else. It hands
- * on sealed bytes and names that say nothing, and ends when the relay does. Owns its loop.
+ * the relay's lock, has the pipe between them, and a lock of its own that leaves it connections to the engine's port and
+ * nothing else. It hands on sealed bytes and names that say nothing, and ends when the relay does. Owns its loop.
  */
 import { Engine } from "./engine.ts";
 import { agreeOn, type EngineConfig, line, linesOf, type Obstacles, type Order, type Report } from "./pipe.ts";

@@ -10,7 +10,6 @@
  *   withdraw                       left, where a link is there
  *   give back: the last seat       release
  */
-
 import { Link } from "./links.ts";
 import { type Ask, call, type Turn, type Waiting } from "./node.ts";
 import type { Claim } from "./script.ts";

@@ -6,8 +6,8 @@ import type { State } from "../core/admission.ts";
 import type { Relay } from "../core/relay.ts";
 import type { Status } from "../web/page.ts";
 
-/** What is said where it finds one. */
-export const BOOKS_DIFFER = "the self-check found a difference between sockets, seats, sessions and topics";
+/** What is said where it finds that. */
+const BOOKS_DIFFER = "the self-check found a difference between sockets, seats, sessions and topics";
 const CHECK_TURNS = 60; // in so many it looks at every session, whatever happens meanwhile
 
 export type Gauges = ReturnType<typeof gauges>;
@@ -23,16 +23,22 @@ export function gauges({ sessions, peers, seats: seatsHeld }: State) {
   return { sockets, notJoined: is.new + is.pending, probing, seated, sessions: sessions.size, seatsHeld };
 }
 
+interface Counter {
+  differed(differences: number): void;
+}
+
 export class Books {
   readonly #relay: Relay;
-  readonly #found: (differences: number) => void;
+  readonly #metrics: Counter;
+  readonly #warn: (line: string) => void;
   #turns = 0;
   #differsUntil = 0; // which turn: what differs in one session is seen once in a round
 
-  /** @param found is told how many differences each look has found: 0, unless there is a bug */
-  constructor(relay: Relay, found: (differences: number) => void) {
+  /** @param metrics are told how many differences each look has found: 0, unless there is a bug */
+  constructor(relay: Relay, metrics: Counter, warn: (line: string) => void) {
     this.#relay = relay;
-    this.#found = found;
+    this.#metrics = metrics;
+    this.#warn = warn;
   }
 
   get status(): Status {
@@ -55,8 +61,10 @@ export class Books {
       const held = [initiator, joiner].filter((peer) => peer !== null);
       if (held.length === 0 || held.filter(({ isHere }) => isHere).length !== server.subscriberCount(code)) found++;
     }
-    if (found > 0) this.#differsUntil = this.#turns + CHECK_TURNS;
-    this.#found(found);
+    this.#metrics.differed(found);
+    if (found === 0) return 0;
+    this.#differsUntil = this.#turns + CHECK_TURNS;
+    this.#warn(BOOKS_DIFFER);
     return found;
   }
 }

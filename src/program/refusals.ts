@@ -2,11 +2,13 @@
  * Which limits refuse somebody now, in lines for the operator: one when a limit begins to, one a minute while it does, one
  * when it has ended. Counts, never who. Owns which refusals are of a limit, and the option that sets it.
  */
-import type { Events, Refusal } from "../core/events.ts";
+import type { Events } from "../core/events.ts";
 import type { ErrorName } from "../core/protocol.ts";
 
+type UpgradeResult = Parameters<Events["upgraded"]>[0];
+
 /** By the names that the metrics have: of whisper_upgrades_total, and of whisper_errors_total. */
-const UPGRADES: Partial<Record<Refusal | "taken" | "malformed", string>> = {
+const UPGRADES: Partial<Record<UpgradeResult, string>> = {
   "at-capacity": "--max-peers",
   memory: "--max-memory",
   address: "--max-per-address, --connect-rate and --connect-burst",
@@ -59,7 +61,7 @@ export class Refusals implements Pick<Events, "upgraded" | "refused"> {
     this.#isClustered = isClustered;
   }
 
-  upgraded(result: Refusal | "taken" | "malformed"): void {
+  upgraded(result: UpgradeResult): void {
     this.#refuse(UPGRADES[result], `upgrades ${result}`);
   }
 

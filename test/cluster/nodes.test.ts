@@ -30,6 +30,21 @@ async function sample(relay: RunningRelay, row: string): Promise<number | undefi
   return parseMetrics(await (await relay.admin("/metrics")).text()).get(row);
 }
 
+/** Two pages that have met, the initiator at the one node and the joiner at the other, each told of the other's. */
+async function pagesThatMet() {
+  const code = newCode();
+  const join = { type: "join", sessionCode: code, isInitiator: true };
+  const alice = await Client.connect(one.url);
+  alice.send({ ...join, instance: "page-of-alice" });
+  const { token } = await alice.expect("joined");
+  const bob = await Client.connect(other.url);
+  bob.send({ ...join, isInitiator: false, instance: "page-of-bob" });
+  await bob.expect("joined");
+  expect(await bob.expect("ready")).toEqual({ type: "ready", pairing: 1, peer: "page-of-alice" });
+  expect(await alice.expect("ready")).toEqual({ type: "ready", pairing: 1, peer: "page-of-bob" });
+  return { code, join, token, alice, bob };
+}
+
 describe("peers at two nodes", () => {
   test("meet, a third is refused at both, and the engine forgets that they met", async () => {
     const pair = await newPairAt(one, other);
@@ -45,16 +60,7 @@ describe("peers at two nodes", () => {
   });
 
   test("take their seat back by its token at the other node, and hear of each other's page", async () => {
-    const code = newCode();
-    const join = { type: "join", sessionCode: code, isInitiator: true };
-    const alice = await Client.connect(one.url);
-    alice.send({ ...join, instance: "page-of-alice" });
-    const { token } = await alice.expect("joined");
-    const bob = await Client.connect(other.url);
-    bob.send({ ...join, isInitiator: false, instance: "page-of-bob" });
-    await bob.expect("joined");
-    expect(await bob.expect("ready")).toEqual({ type: "ready", pairing: 1, peer: "page-of-alice" });
-    expect(await alice.expect("ready")).toEqual({ type: "ready", pairing: 1, peer: "page-of-bob" });
+    const { code, join, token, alice, bob } = await pagesThatMet();
     const again = await Client.connect(other.url);
     again.send({ ...join, token });
     await again.expect("joined");
@@ -72,15 +78,7 @@ test.each([true, false])(
   "who reloads and comes back at the other node meets the one who stayed, wherever the session is (by token: %p)",
   async (isByToken) => {
     const sessions = async () => [await one.sessions(), await other.sessions()];
-    const code = newCode();
-    const join = { type: "join", sessionCode: code, isInitiator: true };
-    const alice = await Client.connect(one.url);
-    alice.send({ ...join, instance: "page-of-alice" });
-    const { token } = await alice.expect("joined");
-    const bob = await Client.connect(other.url);
-    bob.send({ ...join, isInitiator: false, instance: "page-of-bob" });
-    await bob.expect("joined");
-    await Promise.all([alice.expect("ready"), bob.expect("ready")]);
+    const { code, join, token, alice, bob } = await pagesThatMet();
     if (!isByToken) {
       alice.close();
       await bob.expect("peer-left");

@@ -2,7 +2,7 @@
 import { expect } from "bun:test";
 import type { Clock } from "../../../src/core/liveness.ts";
 import { type Dependencies, type Relay, startRelay } from "../../../src/core/relay.ts";
-import { BOOKS_DIFFER, Books, gauges } from "../../../src/program/books.ts";
+import { Books, gauges } from "../../../src/program/books.ts";
 import { readConfig } from "../../../src/program/config.ts";
 import { Metrics } from "../../../src/program/metrics.ts";
 import { WARNINGS } from "../../../src/program/warnings.ts";
@@ -50,10 +50,7 @@ export function startHandRelay(args: readonly string[] = [], more: Partial<Depen
     },
     ...more,
   });
-  const books = new Books(relay, (differences) => {
-    metrics.differed(differences);
-    if (differences > 0) warnings.push(BOOKS_DIFFER);
-  });
+  const books = new Books(relay, metrics, (line) => void warnings.push(line));
   const nothing = {
     residentBytes: null,
     cpuSeconds: null,
