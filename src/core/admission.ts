@@ -36,7 +36,7 @@
  */
 import type { Outcome } from "./events.ts";
 import type { Limits } from "./limits.ts";
-import { type Opposite, type Peer, Session } from "./peer.ts";
+import { type Home, type Opposite, type Peer, Session } from "./peer.ts";
 import type { ErrorName, JoinMessage } from "./protocol.ts";
 
 export const HEARD_MS = 2_000; // a holder that was heard so lately is there, and is not probed
@@ -46,7 +46,7 @@ export const PENDING_MS = 5_000; // so long a directory has to answer
 export type Seat = Pick<JoinMessage, "sessionCode" | "isInitiator">;
 
 /** What a directory says to a join: yes, no and why, or the way to the node that has its session. */
-export type Answer = null | ErrorName | Opposite;
+export type Answer = null | ErrorName | Home;
 
 /** `token`: 128 random bits as text, by which a seat that is taken now is proved later. */
 export type Event =

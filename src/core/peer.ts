@@ -2,7 +2,7 @@
  * All that is kept of one peer, in one place, for as long as its socket is open, and of a session: where it stands in
  * admission, its token, and what it has used up. No address, no message. It decides nothing.
  */
-import type { ServerWebSocket } from "bun";
+import type { Server, ServerWebSocket } from "bun";
 import { type Account, Bucket } from "./limits.ts";
 import { type ErrorName, type JoinMessage, PEER_LEFT, PROBE } from "./protocol.ts";
 
@@ -15,9 +15,11 @@ export interface Opposite {
   /** Passes on what `from` said. Returns false where it could not be, or where more than `mostBytes` now wait here. */
   text(text: string, from: Socket, mostBytes: number): boolean;
   probe(): void; // asks whether it is there
-  heard(): void; // tells it that it was heard
-  left(): void; // tells it that the other seat fell free
+  left(server: Publisher): void; // tells it that the other seat fell free
 }
+/** A node to which one's peer is known: it is told when that was heard. */
+export type Home = Opposite & { heard(): void };
+export type Publisher = Pick<Server<unknown>, "publish">;
 
 export class Session {
   readonly code: string;
@@ -44,7 +46,7 @@ export class Peer implements Opposite {
 
   // Admission's; see admission.ts.
   phase: "new" | "pending" | "away" | "probing" | "seated" | "gone" = "new";
-  home: Opposite | null = null; // the way to its session, where another node has that
+  home: Home | null = null; // the way to its session, where another node has that
   isMet = false; // and somebody sits opposite there
   since = 0; // when its present wait began
   heardAt = 0;
@@ -89,9 +91,8 @@ export class Peer implements Opposite {
     else this.ping();
   }
 
-  heard(): void {}
-
-  left(): void {
-    this.socket?.sendText(PEER_LEFT);
+  /** At the end of this turn: if it leaves in the same one, nothing is sent after it. */
+  left(server: Publisher): void {
+    server.publish(this.session?.code ?? "", PEER_LEFT);
   }
 }

@@ -196,7 +196,7 @@ export function startRelay(config: Limits & Where, dependencies: Dependencies) {
         if (peer && other)
           peer.socket?.sendText(wire.ready(peer.instance === null ? null : pairing, other.instance, moreInReady()));
     },
-    left: ({ peer }) => peer.left(),
+    left: ({ peer }) => peer.left(server),
     probe: ({ peer }) => peer.probe(),
     refuse: ({ peer, name, retryMs }) => refuse(peer, name, retryMs),
     ask: ({ peer, join }) => directory?.ask(join, peer, (answer) => apply({ type: "answer", peer, join, answer })),

@@ -143,7 +143,7 @@ export class ModelRelay {
     } else if (effect.do === "ready") {
       for (const peer of [effect.session.initiator, effect.session.joiner])
         peer?.socket?.sendText(ready(peer.instance === null ? null : effect.session.pairing, null));
-    } else if (effect.do === "left") effect.peer.left();
+    } else if (effect.do === "left") effect.peer.left(this.host.server);
     else if (effect.do === "probe") effect.peer.probe();
     else if (effect.do === "refuse") this.#refuse(effect.peer, effect.name);
     else if (effect.do === "ask")

@@ -14,6 +14,9 @@ export class Named extends Peer {
     super(account);
     this.name = name;
   }
+
+  /** As a node to which a peer is known. */
+  heard(): void {}
 }
 
 export class Story {
