@@ -11,14 +11,16 @@ export type Cidr = { readonly address: Address; readonly bits: number }; // all 
 const LONGEST = 100; // with zone and port, and to spare: an expression's time may grow with the square of a text
 const LONGEST_HEADER = 1_000; // so much of X-Forwarded-For is read, from its right end
 /** `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `fe80::1%eth0`, `[2001:db8::1]:80`: zone and port are passed over. */
-const WRITTEN = /^(?:(\d+\.[\d.]+)(?::\d+)?|\[?([\da-f:.]*(?:[\da-f]|::))(?:%\w+)?(?:\](?::\d+)?)?)$/i;
-const OCTETS = /^(?:(?:\d|[1-9]\d|1\d\d|2[0-4]\d|25[0-5])(?:\.(?!$)|$)){4}$/;
+const WRITTEN_V4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!:|$)|(?=:|$))){4}(?::\d+)?$/;
+const WRITTEN_V6 = /^\[?([\da-f:.]*(?:[\da-f]|::))(?:%\w+)?(?:\](?::\d+)?)?$/i;
 
 /** Reads an IPv4 or IPv6 address as a socket or a proxy writes it; null where it is none. */
 export function parseAddress(text: string): Address | null {
   if (text.length > LONGEST) return null;
-  const [, v4 = "", v6 = ""] = WRITTEN.exec(text.trim()) ?? [];
-  if (OCTETS.test(v4)) return V4 | BigInt(v4.split(".").reduce((bits, byte) => bits * 256 + Number(byte), 0));
+  const written = text.trim();
+  if (WRITTEN_V4.test(written))
+    return V4 | BigInt(written.split(".").reduce((bits, octet) => bits * 256 + Number.parseInt(octet, 10), 0));
+  const v6 = WRITTEN_V6.exec(written)?.[1] ?? "";
   const host = URL.parse(`ws://[${v6}]`)?.hostname; // checked, and in the one notation that RFC 5952 leaves
   if (host === undefined) return null;
   const digits = (groups: string) => Array.from(groups.split(":"), (group) => group.padStart(4, "0")).join("");

@@ -31,14 +31,13 @@ export function upgrade(
   if (isDraining) return { refusal: "draining", waitMs: spread() };
   if (peers.size >= maxPeers) return { refusal: "at-capacity", waitMs: spread() };
   if (isShort) return { refusal: "memory", waitMs: spread() };
-  const origin = headers.get("origin") ?? "";
-  if (origins.length > 0 && !origins.some((allowed) => allowed.matches(origin)))
+  if (origins.length > 0 && !origins.some((allowed) => allowed.matches(headers.get("origin") ?? "")))
     return { refusal: "origin", waitMs: null };
 
   // A proxy counts as its clients where it is trusted; where it is not, all its clients count as one.
   const forwardedFor = headers.get("x-forwarded-for");
   const proxy = parseAddress(remote) ?? UNKNOWN;
-  const named = namedClient(proxy, forwardedFor ?? "", trustProxy);
+  const named = forwardedFor === null ? null : namedClient(proxy, forwardedFor, trustProxy);
   const isTrusted = isIn(proxy, trustProxy);
   const isProxy = named === null && (forwardedFor !== null || isTrusted);
   const client = named ?? proxy;
