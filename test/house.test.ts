@@ -30,7 +30,7 @@ const ARROWS: Record<string, readonly string[]> = {
   "": ["core", "lockdown", "web", "program", "cluster"],
 };
 /** What a reviewer reads: every physical line of the core and of all that it imports, types too. */
-const CORE_LINES = 1_090;
+const CORE_LINES = 1_115;
 /** How long that takes: to read it, and to look for faults in it, which goes ten times and more as slowly. */
 const LINES_A_MINUTE = 40;
 const LINES_AN_HOUR = 400;

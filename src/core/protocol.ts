@@ -88,6 +88,29 @@ export function error(name: ErrorName, retryAfterMs: number | null = null, field
 const isName = (value: unknown): value is string => typeof value === "string" && /^[A-Za-z0-9_-]{8,64}$/.test(value);
 const isRelayed = (type: unknown): type is RelayedType => typeof type === "string" && Object.hasOwn(PAYLOADS, type);
 
+/** What stands before and after the code of what is relayed, by the first letter of its type. */
+const AROUND_CODE = new Map(
+  (Object.keys(PAYLOADS) as RelayedType[]).map((type) => {
+    return [type[0], { type, before: `{"type":"${type}","sessionCode":"`, after: `","${PAYLOADS[type]}":` }];
+  }),
+);
+/** What that holds, and the end: a browser's candidate, a description, or what the library has sealed; nothing is escaped. */
+const PLAIN =
+  /\{"(?:candidate|type":"[a-z-]*","sdp|iv":"\d*","sealed)":"[ !#-[\]-~]*"(?:,"sdpMid":"\w*","sdpMLineIndex":\d,"usernameFragment":"[\w+/]*")?\}(?:,"pairing":[1-9]\d{0,8})?\}$/y;
+
+/** Reads most of what is relayed in a third of the time, as `parse` would; null: look closer. `code`: of the sender's session. */
+export function readPlain(text: string, code: string): RelayedMessage | null {
+  const around = AROUND_CODE.get(text[9]);
+  if (around === undefined || text.length > 1_000) return null; // what is longer the parser reads as fast
+  const { type, before, after } = around;
+  const at = before.length + code.length;
+  if (!text.startsWith(before) || !text.startsWith(code, before.length) || !text.startsWith(after, at)) return null;
+  PLAIN.lastIndex = at + after.length;
+  if (!PLAIN.test(text)) return null;
+  const pairing = text.endsWith("}}") ? null : Number(text.slice(text.lastIndexOf(":") + 1, -1));
+  return { type, sessionCode: code, pairing };
+}
+
 /** Checks a text (docs/PROTOCOL.md, "Messages"). Returns the message, or the field that makes it none; never throws. */
 export function parse(text: string): ClientMessage | Field {
   const value = readStrict(text);

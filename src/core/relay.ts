@@ -115,7 +115,7 @@ export function startRelay(config: Limits & Where, dependencies: Dependencies) {
     directory?.watch();
     const text = typeof data === "string" ? data : ""; // a binary frame is as bad as an empty one
     const bytes = Buffer.byteLength(data);
-    const message = wire.parse(text);
+    const message = (peer.session && wire.readPlain(text, peer.session.code)) ?? wire.parse(text);
     const isPong = typeof message !== "string" && message.type === "pong" && text.length <= LONGEST_PONG;
     const isAnswer = isPong && peer.answers && peer.newcomers !== null;
     peer.heardAt = now;

@@ -6,7 +6,7 @@ import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { namedClient, parseAddress, UNKNOWN } from "../../src/core/addresses.ts";
-import { parse } from "../../src/core/protocol.ts";
+import { parse, readPlain } from "../../src/core/protocol.ts";
 import { readConfig } from "../../src/program/config.ts";
 import { describeFailure } from "../../src/program/failure.ts";
 import { answer } from "../../src/web/http.ts";
@@ -16,6 +16,8 @@ import { ROOT } from "../support/relays/relay.ts";
 /** Bun refuses larger heads of requests, the relay larger messages. */
 const HEAD_CHARACTERS = 16_000;
 const MESSAGE_CHARACTERS = 65_000;
+/** What is longer is left to the parser. */
+const PLAIN_CHARACTERS = 1_000;
 /** A linear look at the largest takes some 0.1 ms; one that grew with the square took 155. */
 const MOST_MS = 5;
 
@@ -54,10 +56,24 @@ const FORWARDED: Way = {
   length: HEAD_CHARACTERS,
 };
 const script = newScript("served");
+const CODE = "A3F7B9E2C1D4";
+const PLAIN_START = `{"type":"ice-candidate","sessionCode":"${CODE}","candidate":{`;
 /** By the literal, as it stands in the source. */
 const WAYS: Readonly<Record<string, Way>> = {
-  "/^(?:(?:\\d|[1-9]\\d|1\\d\\d|2[0-4]\\d|25[0-5])(?:\\.(?!$)|$)){4}$/": FORWARDED,
-  "/^(?:(\\d+\\.[\\d.]+)(?::\\d+)?|\\[?([\\da-f:.]*(?:[\\da-f]|::))(?:%\\w+)?(?:\\](?::\\d+)?)?)$/i": FORWARDED,
+  "/^(?:(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)(?:\\.(?!:|$)|(?=:|$))){4}(?::\\d+)?$/": FORWARDED,
+  "/^\\[?([\\da-f:.]*(?:[\\da-f]|::))(?:%\\w+)?(?:\\](?::\\d+)?)?$/i": FORWARDED,
+  '/\\{"(?:candidate|type":"[a-z-]*","sdp|iv":"\\d*","sealed)":"[ !#-[\\]-~]*"(?:,"sdpMid":"\\w*","sdpMLineIndex":\\d,"usernameFragment":"[\\w+/]*")?\\}(?:,"pairing":[1-9]\\d{0,8})?\\}$/y':
+    {
+      through: (text) => readPlain(text, CODE),
+      worst: [
+        around(`${PLAIN_START}"candidate":"`, "a", "}"),
+        around(`${PLAIN_START}"type":"`, "a", "}"),
+        around(`${PLAIN_START}"iv":"`, "1", "}"),
+        around(`${PLAIN_START}"candidate":"","sdpMid":"`, "a", "}"),
+        around(`${PLAIN_START}"candidate":""},"pairing":1`, "1", "}"),
+      ],
+      length: PLAIN_CHARACTERS,
+    },
   "/^[A-Za-z0-9_-]{8,64}$/": {
     through: (text) => parse(`{"type":"join","sessionCode":"${text}"}`),
     worst: [around("", "a", ""), around("", "a", "!"), around("a", "-_", " ")],

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { ERRORS, type ErrorName, error, type Field, joined, parse } from "../../src/core/protocol.ts";
+import { ERRORS, type ErrorName, error, type Field, joined, parse, readPlain } from "../../src/core/protocol.ts";
 import { BAD_MESSAGES } from "../support/peers/bad.ts";
 
 const CODE = "A3F7B9E2C1D4";
@@ -62,6 +62,80 @@ test.each<[Field, string]>([
 describe("what is no message is the name of a field, and nothing is thrown", () => {
   test.each(BAD_MESSAGES)("%s", (_what, text) => {
     expect(parse(text)).toBeString();
+  });
+});
+
+describe("what needs no parser", () => {
+  const relayed = (type: string, payload: string, rest = "") =>
+    `{"type":"${type}","sessionCode":"${CODE}",${payload}${rest}}`;
+  const CANDIDATE = '"candidate":"candidate:26 1 udp 211 192.0.2.2 59 typ host ufrag hs8r","sdpMid":"0"';
+  const PLAIN = [
+    relayed("ice-candidate", `"candidate":{${CANDIDATE},"sdpMLineIndex":0,"usernameFragment":"hs8r"}`),
+    relayed("ice-candidate", `"candidate":{${CANDIDATE},"sdpMLineIndex":0,"usernameFragment":"h/+r"}`, ',"pairing":12'),
+    relayed("ice-candidate", '"candidate":{"candidate":""}', ',"pairing":999999999'),
+    relayed("ice-candidate", '"candidate":{"iv":"1000000000000001","sealed":"aGk="}'),
+    relayed("offer", '"offer":{"type":"offer","sdp":"v=0 "}', ',"pairing":1'),
+    relayed("answer", '"answer":{"type":"answer","sdp":""}'),
+    relayed("signal", '"data":{"iv":"","sealed":"["}', ',"pairing":7'),
+  ];
+
+  test.each(PLAIN)("%s is read as the parser reads it", (text) => {
+    expect(readPlain(text, CODE)).not.toBeNull();
+    expect<unknown>(readPlain(text, CODE)).toEqual(parse(text));
+  });
+
+  test("none of them is of another session, or of one whose code begins alike", () => {
+    for (const text of PLAIN)
+      for (const other of [CODE.slice(0, -1), `${CODE}A`, CODE.toLowerCase(), ""])
+        expect(readPlain(text, other)).toBeNull();
+  });
+
+  test("with any one character changed, left out or put in, or with the end of another, it is read alike or left to the parser", () => {
+    const characters = [
+      '"',
+      "\\",
+      "{",
+      "}",
+      "[",
+      ":",
+      ",",
+      ".",
+      "-",
+      "+",
+      " ",
+      "0",
+      "1",
+      "a",
+      "_",
+      "\0",
+      "\n",
+      "\x7f",
+      "é",
+      "\u2028",
+      "\ud800",
+    ];
+    const changed = (text: string, at: number) => [
+      text.slice(0, at) + text.slice(at + 1),
+      ...characters.flatMap((one) => [
+        text.slice(0, at) + one + text.slice(at),
+        text.slice(0, at) + one + text.slice(at + 1),
+      ]),
+      ...PLAIN.map((other) => text.slice(0, at) + other.slice(at)),
+    ];
+    const texts = PLAIN.flatMap((text) => Array.from(text, (_, at) => changed(text, at)).flat());
+    const isPlain = (text: string) => readPlain(text, CODE) !== null;
+    for (const text of texts.filter(isPlain))
+      expect<unknown>([text, readPlain(text, CODE)]).toEqual([text, parse(text)]);
+    expect(texts.filter(isPlain).length).toBeWithin(texts.length / 10, texts.length / 2);
+  });
+
+  test("of more than 1,000 characters nothing is", () => {
+    const sealed = (more: string) => relayed("signal", `"data":{"iv":"1","sealed":"${more}"}`);
+    const longest = "a".repeat(1_000 - sealed("").length);
+    expect([sealed(longest), sealed(`${longest}a`)].map((text) => readPlain(text, CODE) !== null)).toEqual([
+      true,
+      false,
+    ]);
   });
 });
 
