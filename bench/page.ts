@@ -16,7 +16,7 @@ export interface Circumstances extends Extent {
   /** What was not, and why, as sentences without a full stop. */
   readonly missing: readonly string[];
   /** As `node --version` prints it, and of Go in words. */
-  readonly versions: { readonly node: string; readonly go: string | null };
+  readonly versions: { readonly node: string; readonly go: string | null; readonly uws: string | null };
 }
 
 /** All that was measured. */
@@ -66,6 +66,7 @@ function machineOf(samples: readonly Sample[], { rounds, seconds, versions, miss
     `- ${startedAt.slice(0, 10)}; rounds: ${rounds}; ${seconds} s for each run`,
     `- ${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}`,
     `- whisper-signaling ${packageJson.version}, compiled with Bun ${machine.bun}`,
+    ...(versions.uws === null ? [] : [`- uWebSockets.js ${versions.uws}`]),
     ...(versions.go === null ? [] : [`- ${versions.go}`]),
     `- Deno ${deno}; Node.js ${versions.node.trim().replace(/^v/, "")}, \`ws\` ${ws}, PeerJS's server (\`peer\`) ${peer}`,
     `- the load tester on the same machine, with ${generator.workers} worker${generator.workers === 1 ? "" : "s"}`,

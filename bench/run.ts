@@ -17,7 +17,7 @@ import { run } from "./command.ts";
 import { type FirstPeer, firstPeer, STARTS } from "./first-peer.ts";
 import { type Extent, LIMIT_ARGS, type Limit, type Measurement, measurements, type Sample } from "./measurements.ts";
 import { pageWith, tablesOf } from "./page.ts";
-import { prepared, reasonOf, SERVERS, type ServerName, start } from "./servers.ts";
+import { prepared, reasonOf, SERVERS, type ServerName, start, UWS } from "./servers.ts";
 import { halfLoad, TAIL_ROUNDS, type TailSample, talk } from "./tail.ts";
 
 const OPTIONS = {
@@ -126,10 +126,17 @@ async function main(args: readonly string[]): Promise<void> {
   const versions = {
     node: await run(["node", "--version"]).catch(() => "none"),
     go: servers.includes("go") ? await goVersion() : null,
+    uws: servers.includes("uws") ? await uwsVersion() : null,
   };
   const tables = tablesOf({ samples, limits, starts, tails }, { rounds, seconds, growth, servers, missing, versions });
   process.stdout.write(`${Object.values(tables).join("\n\n")}\n`);
   if (!quick) await Bun.write(DOCS, pageWith(await Bun.file(DOCS).text(), tables));
+}
+
+/** Of the package that its relay loads. */
+async function uwsVersion(): Promise<string> {
+  const path = (await run(["node", "-p", 'require.resolve("uWebSockets.js/package.json")'], UWS)).trim();
+  return (await Bun.file(path).json()).version;
 }
 
 /** Of Go and of gorilla/websocket, as Debian packages it. */

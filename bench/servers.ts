@@ -34,9 +34,9 @@ async function buildGo(): Promise<string | null> {
   return null;
 }
 
-/** The oldest glibc that uWebSockets.js runs with. */
-const UWS_GLIBC = 2.38;
-const UWS = join(import.meta.dir, "uws");
+export const UWS = join(import.meta.dir, "uws");
+/** Whether the library itself is there: the package has one in JavaScript, too, for where that can't be loaded. */
+const IS_NATIVE = 'require("uWebSockets.js"); Object.keys(require.cache).some((file) => file.endsWith(".node"))';
 
 /** For a server on Node.js, whose package was installed. */
 function needs(name: string): () => Promise<string | null> {
@@ -48,9 +48,8 @@ function needs(name: string): () => Promise<string | null> {
 
 async function findUws(): Promise<string | null> {
   if (Bun.which("node") === null) return "there is no node (Debian: nodejs)";
-  const [, version = "0"] = /(\d+\.\d+)\s*$/m.exec(await run(["getconf", "GNU_LIBC_VERSION"]).catch(() => "")) ?? [];
-  if (Number(version) < UWS_GLIBC) return `it needs glibc ${UWS_GLIBC}, and this machine has ${version}`;
-  return existsSync(join(UWS, "node_modules/uWebSockets.js")) ? null : "it is not in bench/uws/node_modules";
+  const isNative = await run(["node", "-p", IS_NATIVE], UWS).catch(() => "");
+  return isNative.endsWith("true\n") ? null : "it has no library for this Node.js and this system";
 }
 
 /** The program itself, and not its package's wrapper, so that what is measured is one process. */

@@ -3,8 +3,7 @@
  * a client: join, ready, and what is passed on. It limits nothing, times nothing out and pings nobody, so it has less to
  * do than the relay that it is compared with. Not to be run in earnest.
  *
- * It listens on a free port of the loopback, with TLS where TLS_CERT and TLS_KEY name files. Its library is not on npm:
- * docs/BENCHMARKS.md says how to get it.
+ * It listens on a free port of the loopback, with TLS where TLS_CERT and TLS_KEY name files.
  */
 import uWS from "uWebSockets.js";
 

@@ -15,7 +15,7 @@ import { ROOT } from "../support/relays/relay.ts";
 const CIRCUMSTANCES = {
   ...{ rounds: 2, seconds: 10, growth: [100, 2_000], servers: Object.keys(SERVERS) as ServerName[] },
   missing: ["PDP-11 was not measured: there is none"],
-  versions: { node: "v20.0.0\n", go: "Go 1.0" },
+  versions: { node: "v20.0.0\n", go: "Go 1.0", uws: "20.30.0" },
 };
 const SESSIONS = stalledResult();
 
@@ -89,6 +89,7 @@ test("what could not be measured here is said, and has no column", () => {
   const { machine = "", ratios = "", starts = "" } = tables(() => 100, { ...CIRCUMSTANCES, servers });
   expect(starts).not.toContain("gorilla");
   expect(machine).toContain("- PDP-11 was not measured: there is none");
+  expect(machine).toContain("- uWebSockets.js 20.30.0\n");
   expect(ratios).not.toContain("gorilla");
 });
 
