@@ -207,6 +207,18 @@ describe("without it", () => {
     expect(gauges(relay.state)).toMatchObject({ probing: 0, seatsHeld: 1, sessions: 1 });
   });
 
+  test("two ghosts opposite each other lose their seats in one turn, and the second is told of the first", async () => {
+    const code = newCode();
+    const [first, second] = [await newGhost(code, true), await newGhost(code, false)];
+    for (const ghost of [first, second]) expect(await ghost.text()).toBe('{"type":"ready"}');
+    await newcomer(code, true);
+    await newcomer(code, false);
+    pass(PROBE_MS);
+    expect(JSON.parse(await first.text())).toMatchObject({ code: "replaced" });
+    expect(await second.text()).toBe('{"type":"peer-left"}');
+    expect(gauges(relay.state)).toMatchObject({ probing: 0, seatsHeld: 2, sessions: 1 });
+  });
+
   test("a newcomer who leaves while waiting leaves no trace, and the ghost keeps its seat", async () => {
     const code = newCode();
     const ghost = await newGhost(code, true);
