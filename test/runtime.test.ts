@@ -59,6 +59,11 @@ test("a publish reaches the topic's other subscribers and not the sender; with n
   expect([results[0], results[1] === 0]).toEqual([0, false]);
 });
 
+test("a publish without a topic throws", () => {
+  using server = Bun.serve({ port: 0, fetch: () => new Response(), websocket: { message() {} } });
+  expect(() => server.publish("", "text")).toThrow("topic");
+});
+
 test("what is published and what is sent arrive in the order in which it was done", async () => {
   const sockets: Socket[] = [];
   const { url } = serve({

@@ -60,7 +60,7 @@ export type Event =
 /** What the edge has to do, and about whom. */
 export type Effect =
   | { readonly do: "seat" | "unseat"; readonly peer: Peer; readonly session: Session }
-  | { readonly do: "ready"; readonly session: Session; readonly waitedMs: number | null } // since it began, the first time
+  | { readonly do: "ready"; readonly session: Readonly<Session> } // as it is then: another step may follow in the same turn
   | { readonly do: "left" | "probe"; readonly peer: Opposite }
   | { readonly do: "refuse"; readonly peer: Peer; readonly name: ErrorName; readonly retryMs: number | null }
   | { readonly do: "ask" | "withdraw"; readonly peer: Peer; readonly join: JoinMessage }
@@ -157,7 +157,7 @@ function seat(turn: Turn, peer: Peer, { sessionCode, isInitiator }: Seat): void 
   effects.push({ do: "seat", peer, session });
   if (opposite(peer) === null) return;
   session.pairing++;
-  effects.push({ do: "ready", session, waitedMs: session.readyAt === null ? now - session.beganAt : null });
+  effects.push({ do: "ready", session: { ...session } });
   session.readyAt ??= now;
 }
 

@@ -91,8 +91,8 @@ export class Peer implements Opposite {
     else this.ping();
   }
 
-  /** At the end of this turn: if it leaves in the same one, nothing is sent after it. */
+  /** At the end of this turn, if it doesn't leave in the same one; at once if it lost its own seat in the same step. */
   left(server: Publisher): void {
-    server.publish(this.session?.code ?? "", PEER_LEFT);
+    void (this.session ? server.publish(this.session.code, PEER_LEFT) : this.socket?.sendText(PEER_LEFT));
   }
 }

@@ -190,8 +190,8 @@ export function startRelay(config: Limits & Where, dependencies: Dependencies) {
       peer.socket?.sendText(wire.joined(peer.token, config.sessionTtlMs, opposite(peer) !== null));
     },
     unseat: ({ peer, session }) => peer.socket?.unsubscribe(session.code),
-    ready({ session: { initiator, joiner, pairing }, waitedMs }) {
-      if (waitedMs !== null) events.ready(waitedMs);
+    ready({ session: { initiator, joiner, pairing, beganAt, activeAt } }) {
+      if (pairing === 1) events.ready(activeAt - beganAt);
       for (const [peer, other] of [[initiator, joiner] as const, [joiner, initiator] as const])
         if (peer && other)
           peer.socket?.sendText(wire.ready(peer.instance === null ? null : pairing, other.instance, moreInReady()));

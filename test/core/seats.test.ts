@@ -207,6 +207,27 @@ describe("without it", () => {
     expect(gauges(relay.state)).toMatchObject({ probing: 0, seatsHeld: 1, sessions: 1 });
   });
 
+  test("two ghosts opposite each other lose their seats in one turn, and each newcomer is told in order", async () => {
+    const code = newCode();
+    const ghosts = [await newGhost(code, true), await newGhost(code, false)];
+    for (const ghost of ghosts) expect(await ghost.text()).toBe('{"type":"ready"}');
+    const [alice, bob] = [await newcomer(code, true), await newcomer(code, false)];
+    pass(PROBE_MS);
+    const toldTo = async (client: Client) => {
+      client.send({ type: "leave" });
+      const types: string[] = [];
+      for (let next = await client.nextOrEnd(); typeof next === "string"; next = await client.nextOrEnd())
+        types.push(JSON.parse(next).type);
+      return types;
+    };
+    expect(await toldTo(bob)).toEqual(["joined", "ready"]);
+    expect(await toldTo(alice)).toEqual(["joined", "ready", "peer-left", "ready", "peer-left"]);
+    const said = async (ghost: RawClient) => [JSON.parse(await ghost.text()), JSON.parse(await ghost.text())];
+    expect(JSON.parse(await (ghosts[0] as RawClient).text()).code).toBe("replaced");
+    expect(await said(ghosts[1] as RawClient)).toMatchObject([{ type: "peer-left" }, { type: "ready" }]);
+    expect(JSON.parse(await (ghosts[1] as RawClient).text()).code).toBe("replaced");
+  });
+
   test("a newcomer who leaves while waiting leaves no trace, and the ghost keeps its seat", async () => {
     const code = newCode();
     const ghost = await newGhost(code, true);

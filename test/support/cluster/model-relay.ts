@@ -76,6 +76,7 @@ export class ModelRelay {
       part: (peer) => this.gone(peer),
       server: {
         publish: (topic, text) => {
+          if (topic === "") throw new Error("publish requires a topic string"); // as Bun's does
           const session = this.state.sessions.get(topic);
           for (const peer of [session?.initiator, session?.joiner])
             if (peer?.isHere && peer !== this.#speaker) peer.socket?.sendText(text);
