@@ -96,7 +96,7 @@ const AROUND_CODE = new Map(
 );
 /** What that holds, and the end: a browser's candidate, a description, or what the library has sealed; nothing is escaped. */
 const PLAIN =
-  /\{"(?:candidate|type":"[a-z-]*","sdp|iv":"\d*","sealed)":"[ !#-[\]-~]*"(?:,"sdpMid":"\w*","sdpMLineIndex":\d,"usernameFragment":"[\w+/]*")?\}(?:,"pairing":[1-9]\d{0,8})?\}$/y;
+  /\{"(?:candidate|type":"[a-z-]*","sdp|iv":"\d*","sealed)":"[ !#-[\]-~]*"(?:,"sdpMid":"\w*","sdpMLineIndex":\d(?:,"usernameFragment":"[\w+/]*")?)?\}(?:,"pairing":[1-9]\d{0,8})?\}$/y;
 
 /** Reads most of what is relayed in a third of the time, as `parse` would; null: look closer. `code`: of the sender's session. */
 export function readPlain(text: string, code: string): RelayedMessage | null {

@@ -62,7 +62,7 @@ const PLAIN_START = `{"type":"ice-candidate","sessionCode":"${CODE}","candidate"
 const WAYS: Readonly<Record<string, Way>> = {
   "/^(?:(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)(?:\\.(?!:|$)|(?=:|$))){4}(?::\\d+)?$/": FORWARDED,
   "/^\\[?([\\da-f:.]*(?:[\\da-f]|::))(?:%\\w+)?(?:\\](?::\\d+)?)?$/i": FORWARDED,
-  '/\\{"(?:candidate|type":"[a-z-]*","sdp|iv":"\\d*","sealed)":"[ !#-[\\]-~]*"(?:,"sdpMid":"\\w*","sdpMLineIndex":\\d,"usernameFragment":"[\\w+/]*")?\\}(?:,"pairing":[1-9]\\d{0,8})?\\}$/y':
+  '/\\{"(?:candidate|type":"[a-z-]*","sdp|iv":"\\d*","sealed)":"[ !#-[\\]-~]*"(?:,"sdpMid":"\\w*","sdpMLineIndex":\\d(?:,"usernameFragment":"[\\w+/]*")?)?\\}(?:,"pairing":[1-9]\\d{0,8})?\\}$/y':
     {
       through: (text) => readPlain(text, CODE),
       worst: [

@@ -72,6 +72,7 @@ describe("what needs no parser", () => {
   const PLAIN = [
     relayed("ice-candidate", `"candidate":{${CANDIDATE},"sdpMLineIndex":0,"usernameFragment":"hs8r"}`),
     relayed("ice-candidate", `"candidate":{${CANDIDATE},"sdpMLineIndex":0,"usernameFragment":"h/+r"}`, ',"pairing":12'),
+    relayed("ice-candidate", `"candidate":{${CANDIDATE},"sdpMLineIndex":0}`),
     relayed("ice-candidate", '"candidate":{"candidate":""}', ',"pairing":999999999'),
     relayed("ice-candidate", '"candidate":{"iv":"1000000000000001","sealed":"aGk="}'),
     relayed("offer", '"offer":{"type":"offer","sdp":"v=0 "}', ',"pairing":1'),
