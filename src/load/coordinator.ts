@@ -95,10 +95,11 @@ export class Coordinator {
     }
   }
 
-  /** Ends it early; what was measured so far is what comes of it. */
+  /** Ends it early; what was measured so far is what comes of it. A second time it does not wait for the workers. */
   interrupt(): void {
+    if (this.#isInterrupted) this.#isOver.resolve();
+    else this.#stop();
     this.#isInterrupted = true;
-    this.#stop();
   }
 
   get #main() {
