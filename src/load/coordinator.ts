@@ -146,7 +146,15 @@ export class Coordinator {
   }
 
   #order(order: Order): void {
-    for (const [worker, child] of this.#workers.entries()) if (!this.#over.has(worker)) child.send(order);
+    for (const worker of this.#workers.keys()) if (!this.#over.has(worker)) this.#tell(worker, order);
+  }
+
+  #tell(worker: number, order: Order): void {
+    try {
+      this.#workers[worker]?.send(order);
+    } catch {
+      // it has died, which is told by its end or by its silence
+    }
   }
 
   #hear(worker: number, report: Report): void {
@@ -155,7 +163,7 @@ export class Coordinator {
     this.#heardMs[worker] = performance.now();
     switch (report.type) {
       case "hello":
-        this.#workers[worker]?.send({ type: "plan", plan: shareOf(plan, worker) } satisfies Order);
+        this.#tell(worker, { type: "plan", plan: shareOf(plan, worker) });
         return;
       case "prepared":
         if (++this.#prepared === plan.workers) this.#isPrepared.resolve();

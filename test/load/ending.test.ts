@@ -3,7 +3,9 @@
  * that stand still. What was measured is written each time. More of them, which take longer, are in long/load-ending.
  */
 import { describe, expect, test } from "bun:test";
-import { constants, openSync, readFileSync, readSync, writeSync } from "node:fs";
+import { constants, existsSync, openSync, readFileSync, readSync, writeSync } from "node:fs";
+import { readAsked } from "../../src/load/config.ts";
+import { Coordinator } from "../../src/load/coordinator.ts";
 import { EXIT } from "../../src/load/outcome.ts";
 import type { Result } from "../../src/load/result.ts";
 import { type Folder, newFolder } from "../support/machines/folder.ts";
@@ -75,6 +77,19 @@ describe("by signals", () => {
   });
 });
 
+test("a worker that can be told nothing any more keeps no run from its end", async () => {
+  await using folder = await newFolder();
+  const mark = folder.file("deaf");
+  const deaf = ["bash", "-c", `eval "exec $NODE_CHANNEL_FD>&-"; touch '${mark}'; exec sleep 60`];
+  const world = { workerCommand: deaf, version: "", meter: null, show() {} };
+  const coordinator = new Coordinator(readAsked(["handshake", "ws://127.0.0.1:1", "--workers", "2"]), world);
+  const ended = coordinator.run();
+  let looks = 0;
+  await until("the channel's end to be noticed", () => existsSync(mark) && looks++ > 5);
+  coordinator.interrupt();
+  expect(await ended).toMatchObject({ isBroken: false, measured: { interrupted: true, troubles: [] } });
+});
+
 describe("where a reader stands still", () => {
   test.each([
     ["it is printed once it is read", EXIT.good],
@@ -89,7 +104,10 @@ describe("where a reader stands still", () => {
     const child = spawn(["bash", "-c", 'exec "$@" >"$0"', fifo, ...command]);
     expect((await written(json)).counts.done).toBe(3);
     if (code === EXIT.good) await drained(pipe, "sessions done");
-    await until("it to end", () => code === EXIT.good || (child.kill("SIGTERM"), child.exitCode !== null));
+    await until("it to end", () => {
+      if (code === EXIT.interrupted) child.kill("SIGTERM"); // again where the first came while it wrote
+      return child.exitCode !== null;
+    });
     expect(await child.exited).toBe(code);
   });
 
