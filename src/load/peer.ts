@@ -140,7 +140,7 @@ export class Peer implements FrameSink {
     else if (opcode === OP.ping && this.isAlive) this.send(frame(OP.pong, bytes.subarray(start, end)));
     else if (opcode === OP.close) {
       const [high = 0, low = 0] = bytes.subarray(start, end);
-      const code = end === start ? NO_CODE : (high << 8) | low;
+      const code = end === start ? NO_CODE : end === start + 1 ? high : (high << 8) | low;
       if (!isCloseCode(code)) this.broken(`a close frame of code ${code}`); // and lost by that
       const reason = Buffer.from(bytes.subarray(start + 2, end)).toString();
       this.#lose(`closed:${code}`, `the relay closed with ${code}${reason ? ` (${reason})` : ""}`);

@@ -45,7 +45,10 @@ describe("find", () => {
     expect(foundText(await search(LIMITS, bearing([300, 300, 300])), "pairs")).not.toContain("None failed");
     expect((await search(LIMITS, bearing([950, 950, 950]))).isBottleneck).toBe(true);
     expect((await search(LIMITS, bearing([300, 300, 300]))).isBottleneck).toBe(false);
-    expect(await search(LIMITS, async () => null)).toMatchObject({ rates: [], spread: null });
+    const interrupted = await search(LIMITS, async () => null);
+    expect(interrupted).toMatchObject({ rates: [], spread: null });
+    expect(foundText(interrupted, "pairs")).toStartWith("It ended before a largest rate was found, after 0 steps.");
+    expect(foundText(await search(LIMITS, bearing([0, 0, 0])), "pairs")).toStartWith("No rate held.");
   });
 });
 
