@@ -115,12 +115,18 @@ export async function find(args: readonly string[], { cores, run, say, refuseUnw
   const expected = texts.map(readExpectation);
 
   let isBroken = false;
+  let hasRun = false;
   async function tried(rate: number, repeat: number): Promise<Step | null> {
     const askedArgs = [...others, `--${searched}`, `${rate}`];
     const asked = readAsked(askedArgs, cores);
-    const result = await run({ ...asked, plan: { ...asked.plan, json: null } }, expected);
-    isBroken = result.exitCode === EXIT.broken;
-    if (result.interrupted || isBroken) return null;
+    const result = await run({ ...asked, plan: { ...asked.plan, json: null } }, expected).catch((failure) => {
+      if (!hasRun || !(failure instanceof ConfigError)) throw failure;
+      say(`WARNING: The search was ended: ${failure.message}.\n`); // the process of --pid is gone by now, say
+      return null;
+    });
+    hasRun = true;
+    isBroken = result === null || result.exitCode === EXIT.broken;
+    if (result === null || result.interrupted || isBroken) return null;
     const times = result.percentiles[result.main];
     const missed = result.expectations.filter(({ isMet }) => !isMet).map(({ text }) => text);
     const step: Step = {

@@ -95,10 +95,11 @@ export class Coordinator {
     }
   }
 
-  /** Ends it early; what was measured so far is what comes of it. */
+  /** Ends it early; what was measured so far is what comes of it. A second time it does not wait for the workers. */
   interrupt(): void {
+    if (this.#isInterrupted) this.#isOver.resolve();
+    else this.#stop();
     this.#isInterrupted = true;
-    this.#stop();
   }
 
   get #main() {
@@ -145,7 +146,15 @@ export class Coordinator {
   }
 
   #order(order: Order): void {
-    for (const [worker, child] of this.#workers.entries()) if (!this.#over.has(worker)) child.send(order);
+    for (const worker of this.#workers.keys()) if (!this.#over.has(worker)) this.#tell(worker, order);
+  }
+
+  #tell(worker: number, order: Order): void {
+    try {
+      this.#workers[worker]?.send(order);
+    } catch {
+      // it has died, which is told by its end or by its silence
+    }
   }
 
   #hear(worker: number, report: Report): void {
@@ -154,7 +163,7 @@ export class Coordinator {
     this.#heardMs[worker] = performance.now();
     switch (report.type) {
       case "hello":
-        this.#workers[worker]?.send({ type: "plan", plan: shareOf(plan, worker) } satisfies Order);
+        this.#tell(worker, { type: "plan", plan: shareOf(plan, worker) });
         return;
       case "prepared":
         if (++this.#prepared === plan.workers) this.#isPrepared.resolve();

@@ -2,10 +2,10 @@
  * What a run is expected to show, as `--expect` says it: NAME OP VALUE, such as ready.p99<50ms, failed=0, achieved>=95%
  * or errors.refused:session-full<10. An expectation on what was not measured is not met. Pure.
  */
-import { ERRORS } from "../core/protocol.ts";
 import { ConfigError } from "../program/options.ts";
 import { amount, cut, duration, percent, ratioOf, size } from "./figures.ts";
 import { histogramOf } from "./histogram.ts";
+import { KINDS, wrongKind } from "./kinds.ts";
 import { COUNT_MEANINGS, COUNTS, type CountName, errorsOf, type Result, TIME_MEANINGS, TIMES } from "./result.ts";
 
 /** What is measured, before it is judged. */
@@ -127,17 +127,6 @@ function stormed(share: keyof Result["storms"][number]["back"]): Meaning & { rea
   };
 }
 
-/** What kinds of errors there can be: one that no run could show would be met by every run. */
-const ERROR_KINDS: readonly (readonly [shape: RegExp, words: string])[] = [
-  [/^refused:\d{3}$/, "refused:STATUS"],
-  [new RegExp(`^refused:(error|${Object.keys(ERRORS).join("|")})$`), "refused:ERROR of the protocol"],
-  [/^closed:\d{4}$/, "closed:CODE"],
-  [/^connect:([A-Z0-9_]+|closed)$/, "connect:closed, connect:ECONNREFUSED and the like"],
-  [/^timeout:(begin|connect|ready|session|pong)$/, "timeout:begin, :connect, :ready, :session, :pong"],
-  [/^(broken|stuffed)$/, "broken, stuffed"],
-  [/^other$/, "other, where there are too many kinds to tell apart"],
-];
-
 /** All names, with what they are, as lines of help. */
 export function expectationNames(): string {
   const line = (name: string, what: string) => `  ${name.padEnd(22)}${what}\n`;
@@ -147,7 +136,7 @@ export function expectationNames(): string {
     ...COUNTS.map((count) => line(count, COUNT_MEANINGS[count])),
     ...Object.entries(OTHERS).map(([name, { what }]) => line(name, what)),
     line("errors.KIND", "those of one kind:"),
-    ...ERROR_KINDS.map(([, words]) => line("", words)),
+    ...KINDS.map((words) => line("", words)),
   ].join("");
 }
 
@@ -159,9 +148,14 @@ function meaningOf(name: string): Meaning | undefined {
   const [, time = "", statistic = ""] = /^([a-z]+)\.(max|mean|p\d{1,3}(?:\.\d{1,4})?)$/.exec(name) ?? [];
   const known = TIMES.find((known) => known === time);
   if (known !== undefined) return timeMeaning(known, statistic);
-  const [, kind] = /^errors\.(.+)$/.exec(name) ?? [];
-  if (kind === undefined || !ERROR_KINDS.some(([shape]) => shape.test(kind))) return undefined;
+  const kind = kindIn(name);
+  if (kind === null || wrongKind(kind) !== null) return undefined;
   return { units: NO_UNIT, read: ({ errors }) => (Object.hasOwn(errors, kind) ? (errors[kind]?.count ?? 0) : 0) };
+}
+
+/** The kind of error whose count a name stands for; null where it is another name. */
+function kindIn(name: string): string | null {
+  return name.startsWith("errors.") ? name.slice("errors.".length) : null;
 }
 
 function countMeaning(name: CountName): Meaning {
@@ -193,12 +187,22 @@ export function readExpectation(text: string): Expectation {
   if (!operator)
     throw refused(`is not NAME OP VALUE without spaces, such as ready.p99<50ms (OP: ${OPERATORS.join(" ")})`);
   const meaning = meaningOf(name);
-  if (!meaning) throw refused(`has a name that --help does not list`);
+  if (!meaning) throw refused(whyUnknown(name));
   const { units, read, readShare } = meaning;
   if (unit === "%" && readShare) return { text, operator, value: Number(digits) / 100, read: readShare };
   const factor = new Map(Object.entries(units)).get(unit);
   if (factor === undefined) throw refused(`needs ${expectedValue(meaning)} after ${operator}`);
   return { text, operator, value: Number(digits) * factor, read };
+}
+
+/** Why a name has no meaning, and what has. */
+function whyUnknown(name: string): string {
+  const kind = kindIn(name);
+  const possible = kind === null ? null : wrongKind(kind);
+  if (possible !== null) return `is of an error that there can't be; there can be ${possible}`;
+  if (TIMES.some((time) => name.startsWith(`${time}.`) || name === time))
+    return "is of a time, so .max, .mean or .pN follows, N above 0 and up to 100; --help lists all names";
+  return "has a name that --help does not list";
 }
 
 /** Whether what was measured is as expected. `actual` is in us, bytes, a number or a share; null was not measured. */

@@ -82,6 +82,7 @@ export function foundText({ spread, rates, steps, isBottleneck }: Found, unit: s
   const limit = isBottleneck
     ? "\nWARNING: The tester was the bottleneck where it first failed: the limit may be its own. Use more workers.\n"
     : "\n";
+  if (rates.length === 0) return `It ended before a largest rate was found, after ${steps.length} steps.${limit}`;
   if (spread === null) return `No rate held.${limit}`;
   const all = steps.every(({ holds }) => holds) ? " None failed, so it is only the largest that can be tried." : "";
   return `Largest rate that held: ${shownSpread(spread, amount, NOTHING)} ${unit}, in ${rates.length} repeats${none}.${all}${limit}`;

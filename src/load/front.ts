@@ -2,7 +2,8 @@
  * The load tester's front door: arguments → plan → run → signals → exit, and the same for its workers, which are this
  * program again. The only file of it that touches process.*. The exit codes are in outcome.ts.
  */
-import { closeSync, openSync } from "node:fs";
+import { closeSync, constants, openSync, readFileSync, statSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { cpus } from "node:os";
 import { version } from "../../package.json" with { type: "json" };
 import { versionLine } from "../program/build.ts";
@@ -21,15 +22,19 @@ import { histogramOf } from "./histogram.ts";
 import { helpText, LOAD, NAME } from "./manual.ts";
 import { meterFor } from "./meter.ts";
 import { EXIT, exitCodeOf } from "./outcome.ts";
+import { Printer } from "./printer.ts";
 import { type Library, loadLibrary, reportOf } from "./report.ts";
 import resultSchema from "./result.schema.json" with { type: "json" };
 import type { Result } from "./result.ts";
+import { ENDING, isIgnored, withoutEchoes } from "./signals.ts";
 import { summaryOf } from "./summary.ts";
 import type { Wire } from "./wire.ts";
 import { type Order, type Report, Worker } from "./worker.ts";
 
 /** Instead of a scenario: this process is a worker, and takes its orders from the one that started it. */
 const WORKER = "worker";
+/** What only reads files: nothing is lost where a signal ends it at once. */
+const READERS: readonly string[] = ["merge", "compare"];
 /** Files that a worker has open besides its sockets. */
 const OWN_FILES = 100;
 /** Where no limit is known. */
@@ -41,12 +46,10 @@ const COLUMNS = 80;
 export async function front(wire: Wire): Promise<void> {
   const args = process.argv.slice(2);
   if (args[0] === WORKER && process.send) return work(wire);
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, interrupt);
-  process.stdout.on("error", () => {}); // of what matters it is told where it is printed
+  if (READERS.includes(args[0] ?? "")) heeded = 0;
+  const end = withoutEchoes(interrupt, () => performance.now());
+  for (const signal of ENDING) if (signal !== "SIGHUP" || !isIgnored(signal, ownStatus())) process.on(signal, end);
   try {
-    if (args.includes("--help") || args.includes("-h") || args[0] === "help")
-      return print(helpText(version, expectationNames()));
-    if (args.includes("--version") || args.includes("-V")) return print(`${versionLine(NAME)}\n`);
     process.exit(await obey(args));
   } catch (failure) {
     if (!(failure instanceof ConfigError)) throw failure;
@@ -57,17 +60,19 @@ export async function front(wire: Wire): Promise<void> {
 
 /** Does what the first word says. @returns the exit code */
 async function obey(args: readonly string[]): Promise<number> {
+  if (args.includes("--help") || args.includes("-h") || args[0] === "help")
+    return codeOf(await printWhole(helpText(version, expectationNames())));
+  if (args.includes("--version") || args.includes("-V")) return codeOf(await printWhole(`${versionLine(NAME)}\n`));
   const [word, ...rest] = args;
   switch (word) {
     case "find": {
       const { text, json, found, exitCode } = await find(rest, {
         cores: cpus().length,
         run,
-        say: print,
+        say: (line) => output.show(line),
         refuseUnwritable,
       });
-      const written = [await printWhole(text), await writeOut("--json", json, () => `${JSON.stringify(found)}\n`)];
-      return written.every(Boolean) ? exitCode : EXIT.broken;
+      return await write(text, [{ flag: "--json", file: json, textOf: () => `${JSON.stringify(found)}\n` }], exitCode);
     }
     case "merge": {
       const { outputs, result } = await merge(rest);
@@ -75,15 +80,13 @@ async function obey(args: readonly string[]): Promise<number> {
       return await writeAll(result, { ...outputs, library: outputs.report === null ? null : await plottingLibrary() });
     }
     case "compare":
-      return (await printWhole(await compare(rest))) ? EXIT.good : EXIT.broken;
+      return codeOf(await printWhole(await compare(rest)));
     case "schema":
       if (rest.length > 1 || (rest[0] !== undefined && rest[0] !== "find"))
         throw new ConfigError(`schema takes nothing, or find, and not ${JSON.stringify(rest.join(" "))}`);
-      print(`${JSON.stringify(rest[0] === "find" ? findSchema : resultSchema, null, 2)}\n`);
-      return EXIT.good;
+      return codeOf(await printWhole(`${JSON.stringify(rest[0] === "find" ? findSchema : resultSchema, null, 2)}\n`));
     case "print":
-      print(itself(rest[0]));
-      return EXIT.good;
+      return codeOf(await printWhole(itself(rest[0])));
   }
   const words = LOAD.commands.map(({ name }) => name);
   if (word !== undefined && !word.startsWith("-") && !words.includes(word))
@@ -112,7 +115,7 @@ async function run(asked: Asked, expected: readonly Expectation[]): Promise<Resu
       `--pairs "${pairs}" is more than the ${Math.floor(mostPeers() / 2)} for which a worker may open files`,
     );
   const { isTTY, columns } = process.stdout;
-  const display = new Display(print, isTTY, columns || COLUMNS);
+  const display = new Display((text) => output.show(text), isTTY, columns || COLUMNS);
   const coordinator = new Coordinator(asked, {
     workerCommand: workerCommand(),
     version,
@@ -120,7 +123,7 @@ async function run(asked: Asked, expected: readonly Expectation[]): Promise<Resu
     show: (progress) => display.show(progress),
   });
   running = { coordinator, display };
-  if (isInterrupted) coordinator.interrupt();
+  if (interrupts > 0) coordinator.interrupt();
   const { measured, isBroken } = await coordinator.run().finally(() => display.end());
   running = null;
   const judged = { ...measured, expectations: expected.map((expectation) => judge(expectation, measured)) };
@@ -139,23 +142,38 @@ function filesOf({ json, report, hdr }: Outputs): Record<string, string | null> 
   return { "--json": json, "--report": report, "--hdr": hdr && hdrFile(hdr, "connect") };
 }
 
-/**
- * Prints and writes a result. @returns the exit code: another one where a file could not be written
- * @param library there where a report is
- */
+/** @returns the exit code: another one where a file could not be written @param library there where a report is */
 async function writeAll(
   result: Result,
   { json, report, hdr, library }: Outputs & { readonly library: Library | null },
 ): Promise<number> {
-  const written = [
-    await printWhole(summaryOf(result)),
-    await writeOut("--json", json, () => `${JSON.stringify(result)}\n`),
-    library === null || (await writeOut("--report", report, () => reportOf(result, library))),
-  ];
+  const files: OutFile[] = [{ flag: "--json", file: json, textOf: () => `${JSON.stringify(result)}\n` }];
+  if (library !== null) files.push({ flag: "--report", file: report, textOf: () => reportOf(result, library) });
   if (hdr !== null)
     for (const [time, data] of Object.entries(result.histograms))
-      written.push(await writeOut("--hdr", hdrFile(hdr, time), () => hdrText(histogramOf(data))));
-  return written.every(Boolean) ? result.exitCode : EXIT.broken;
+      files.push({ flag: "--hdr", file: hdrFile(hdr, time), textOf: () => hdrText(histogramOf(data)) });
+  return await write(summaryOf(result), files, result.exitCode);
+}
+
+interface OutFile {
+  readonly flag: string;
+  /** Null is nowhere. */
+  readonly file: string | null;
+  readonly textOf: () => string;
+}
+
+/** Writes files and prints what came of it, in this order: who prints may wait for a reader. @returns the exit code */
+async function write(summary: string, files: readonly OutFile[], exitCode: number): Promise<number> {
+  const complaints: string[] = [];
+  heeded = 1;
+  for (const { flag, file, textOf } of files) {
+    const failure = file === null ? null : await writeOut(file, textOf);
+    if (failure !== null) complaints.push(`${flag} ${JSON.stringify(file)}: ${failure}`);
+  }
+  heeded = 0;
+  const isPrinted = await printWhole(summary);
+  for (const complaint of complaints) complain(complaint);
+  return isPrinted && complaints.length === 0 ? exitCode : EXIT.broken;
 }
 
 /** @throws ConfigError where the source runs without it */
@@ -183,43 +201,69 @@ function refuseUnwritable(files: Readonly<Record<string, string | null>>): void 
   }
 }
 
+/** A pipe is not tried: to open it waits for its reader, and to close it tells that one that there is no more. */
 function isWritable(file: string): boolean {
   try {
-    closeSync(openSync(file, "a"));
+    if (!isPipe(file)) closeSync(openSync(file, "a"));
     return true;
   } catch {
     return false;
   }
 }
 
-/** Says so where the file can't be written after all, such as on a full disk. @returns whether it could */
-async function writeOut(flag: string, file: string | null, textOf: () => string): Promise<boolean> {
-  if (file === null) return true;
+function isPipe(file: string): boolean {
+  return statSync(file, { throwIfNoEntry: false })?.isFIFO() ?? false;
+}
+
+/**
+ * Bun.write writes a part twice where a pipe's reader is slow (Bun 1.4.5): the other module's function doesn't.
+ * @returns why the file can't be written after all, such as on a full disk; null where it was
+ */
+async function writeOut(file: string, textOf: () => string): Promise<string | null> {
   try {
-    await Bun.write(file, textOf());
-    return true;
+    const { O_WRONLY, O_NONBLOCK } = constants;
+    const held = isPipe(file) ? openSync(file, O_WRONLY | O_NONBLOCK) : null; // one that nobody reads is waited for by no one
+    await writeFile(file, textOf()).finally(() => held === null || closeSync(held));
+    return null;
   } catch (failure) {
-    complain(`${flag} ${JSON.stringify(file)}: ${failure instanceof Error ? failure.message : failure}`);
-    return false;
+    return failure instanceof Error ? failure.message : String(failure);
   }
 }
 
+const output = new Printer(1);
+const errors = new Printer(2);
+
 function complain(message: string): void {
-  process.stderr.write(`${NAME}: ${message}\n`);
+  errors.show(`${NAME}: ${message}\n`);
 }
 
-/** The run that goes on, and whether it, and what would follow it, is to end. */
-let running: { readonly coordinator: Coordinator; readonly display: Display } | null = null;
-let isInterrupted = false;
+function codeOf(isPrinted: boolean): number {
+  return isPrinted ? EXIT.good : EXIT.broken;
+}
 
-/** By Ctrl-C or SIGTERM: ends what goes on with what was measured; a second time, or where nothing is, at once. */
+/** The run that goes on, and how often it, and what would follow it, was told to end. */
+let running: { readonly coordinator: Coordinator; readonly display: Display } | null = null;
+let interrupts = 0;
+/** How often it may be told so before it ends at once: never where all that was measured is written, or nothing was. */
+let heeded = 2;
+
+/** Ends what goes on with what was measured; a second time without waiting for workers, a third time at once. */
 function interrupt(): void {
-  if (isInterrupted) {
+  interrupts++;
+  if (interrupts > heeded) {
     running?.display.end();
     process.exit(EXIT.interrupted);
   }
-  isInterrupted = true;
   running?.coordinator.interrupt();
+}
+
+/** What the kernel says of this process; nothing where it has no such file. */
+function ownStatus(): string {
+  try {
+    return readFileSync("/proc/self/status", "latin1");
+  } catch {
+    return "";
+  }
 }
 
 /** This program again, from source or as the binary, whose own files lie in a file system of Bun's. */
@@ -242,8 +286,7 @@ function work(wire: Wire): void {
   process.on("message", (order: Order) => worker.obey(order));
   process.on("disconnect", () => process.exit(0));
   // A terminal sends its signals to workers too: they end when they are told to.
-  process.on("SIGINT", () => {});
-  process.on("SIGTERM", () => {});
+  for (const signal of ENDING) process.on(signal, () => {});
   report({ type: "hello" });
 }
 
@@ -252,16 +295,13 @@ function mostPeers(): number {
   return (openFileLimit() ?? MANY_PEERS) - OWN_FILES;
 }
 
-function print(text: string): void {
-  process.stdout.write(text);
-}
-
-/** Says so where it can't be printed. @returns whether it could; who closed the pipe wanted no more */
+/** Says so where it can't be printed. @returns whether it could */
 async function printWhole(text: string): Promise<boolean> {
-  const { promise, resolve } = Promise.withResolvers<Error | null | undefined>();
-  process.stdout.write(text, resolve);
-  const failure = await promise;
-  if (!failure || ("code" in failure && failure.code === "EPIPE")) return true;
-  complain(`what was measured could not be printed: ${failure.message}`);
-  return false;
+  try {
+    await output.print(text);
+    return true;
+  } catch (failure) {
+    complain(`what was measured could not be printed: ${failure instanceof Error ? failure.message : failure}`);
+    return false;
+  }
 }

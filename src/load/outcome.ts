@@ -19,7 +19,7 @@ export const EXIT = {
 export const EXIT_MEANINGS: readonly (readonly [code: number, what: string])[] = [
   [EXIT.refused, "it was asked for wrongly, and nothing was done"],
   [EXIT.broken, "the tester itself failed: a worker ended or stood still, or a file could not be written"],
-  [EXIT.interrupted, "it was interrupted, by Ctrl-C or SIGTERM"],
+  [EXIT.interrupted, "it was interrupted, by Ctrl-C, SIGTERM, SIGHUP (its terminal is gone) or SIGQUIT"],
   [EXIT.missed, "an expectation was not met"],
   [EXIT.nothing, "nothing was done: no session ended well, no pair became ready, no message arrived"],
   [EXIT.dropped, "pairs that had been ready were lost, or did not come back after a storm"],

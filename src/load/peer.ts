@@ -4,6 +4,7 @@
  */
 import type { Socket, SocketHandler, TCPSocketConnectOptions } from "bun";
 import { FrameReader, type FrameSink, frame, OP } from "./frames.ts";
+import { isCloseCode, isRefusal } from "./kinds.ts";
 import { NO_PORT_CODES } from "./result.ts";
 import type { Role } from "./wire.ts";
 
@@ -138,7 +139,9 @@ export class Peer implements FrameSink {
     else if (opcode === OP.pong) this.hasAnswer = true;
     else if (opcode === OP.ping && this.isAlive) this.send(frame(OP.pong, bytes.subarray(start, end)));
     else if (opcode === OP.close) {
-      const code = end - start < 2 ? NO_CODE : ((bytes[start] ?? 0) << 8) | (bytes[start + 1] ?? 0);
+      const [high = 0, low = 0] = bytes.subarray(start, end);
+      const code = end === start ? NO_CODE : end === start + 1 ? high : (high << 8) | low;
+      if (!isCloseCode(code)) this.broken(`a close frame of code ${code}`); // and lost by that
       const reason = Buffer.from(bytes.subarray(start + 2, end)).toString();
       this.#lose(`closed:${code}`, `the relay closed with ${code}${reason ? ` (${reason})` : ""}`);
     }
@@ -195,7 +198,7 @@ export class Peer implements FrameSink {
     const status = text.slice(STATUS_AT, STATUS_AT + 3);
     if (status !== "101") {
       const line = text.slice(0, text.indexOf("\r"));
-      const kind = /^\d{3}$/.test(status) ? `refused:${status}` : "broken";
+      const kind = isRefusal(status) ? `refused:${status}` : "broken";
       this.#lose(kind, `an upgrade was answered with ${JSON.stringify(line)}`);
       return;
     }

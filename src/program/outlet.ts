@@ -83,7 +83,7 @@ export class Outlet {
  * The same pipe or terminal, opened anew so as not to wait. To tell the kernel so of the descriptor that is there would
  * hold for all who share it, such as the shell that the relay was started from.
  */
-function reopened(descriptor: number): number | null {
+export function reopened(descriptor: number): number | null {
   return attempt(() => {
     const isOpenable = isTerminal(descriptor) || fstatSync(descriptor).isFIFO();
     const { O_WRONLY, O_NONBLOCK, O_NOCTTY } = constants;

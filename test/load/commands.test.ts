@@ -11,6 +11,7 @@ import schema from "../../src/load/result.schema.json" with { type: "json" };
 import { COUNT_MEANINGS, percentilesOf, type Result } from "../../src/load/result.ts";
 import { wrongIn } from "../../src/load/schema.ts";
 import { stormOf } from "../../src/load/tally.ts";
+import { ConfigError } from "../../src/program/options.ts";
 import { newFolder } from "../support/machines/folder.ts";
 import { load, loadCommand } from "../support/machines/load-run.ts";
 import { EMPTY, stalledResult, tinyResult } from "../support/machines/results.ts";
@@ -45,7 +46,10 @@ describe("find", () => {
     expect(foundText(await search(LIMITS, bearing([300, 300, 300])), "pairs")).not.toContain("None failed");
     expect((await search(LIMITS, bearing([950, 950, 950]))).isBottleneck).toBe(true);
     expect((await search(LIMITS, bearing([300, 300, 300]))).isBottleneck).toBe(false);
-    expect(await search(LIMITS, async () => null)).toMatchObject({ rates: [], spread: null });
+    const interrupted = await search(LIMITS, async () => null);
+    expect(interrupted).toMatchObject({ rates: [], spread: null });
+    expect(foundText(interrupted, "pairs")).toStartWith("It ended before a largest rate was found, after 0 steps.");
+    expect(foundText(await search(LIMITS, bearing([0, 0, 0])), "pairs")).toStartWith("No rate held.");
   });
 });
 
@@ -62,6 +66,20 @@ test("a search ends where the tester itself fails, and says so by its exit code"
     refuseUnwritable() {},
   });
   expect({ runs, exitCode }).toEqual({ runs: 1, exitCode: EXIT.broken });
+});
+
+test("a search whose relay can't be looked at any more ends with what was found", async () => {
+  const said: string[] = [];
+  const run = async (): Promise<Result> => {
+    if (said.length > 0) throw new ConfigError("--pid is gone");
+    return EMPTY;
+  };
+  const runner = { cores: 1, run, say: (line: string) => said.push(line), refuseUnwritable() {} };
+  const { found, exitCode } = await find(["handshake", "ws://127.0.0.1:1", "--pid", "1"], runner);
+  expect({ steps: found.steps.length, exitCode }).toEqual({ steps: 1, exitCode: EXIT.broken });
+  expect(said[1]).toBe("WARNING: The search was ended: --pid is gone.\n");
+  const refused = async () => await find(["handshake", "ws://127.0.0.1:1"], runner);
+  expect(refused()).rejects.toThrow("--pid is gone"); // before anything was measured
 });
 
 describe("merge", () => {

@@ -98,6 +98,13 @@ describe("an expectation", () => {
   });
 });
 
+test.each([
+  ...["ECONNREFUSED", "ECONNRESET", "EHOSTUNREACH", "ENETUNREACH", "EHOSTDOWN", "ETIMEDOUT", "EMFILE", "EADDRNOTAVAIL"],
+  ...["ENOTFOUND", "EAI_AGAIN", "EPROTO", "DEPTH_ZERO_SELF_SIGNED_CERT", "ERR_TLS_CERT_ALTNAME_INVALID", "closed"],
+])("an error of connecting that there can be is taken: %s", (name) => {
+  expect(verdictOf(`errors.connect:${name}=0`).isMet).toBe(true);
+});
+
 describe("what was measured is shown in the kind of unit in which it was expected", () => {
   test.each([
     ["ready.p99<1s", "1.8 ms"],
@@ -120,15 +127,30 @@ describe("what is no expectation is refused with one line that says what may sta
     ["ready.p99<1e3ms", "NAME OP VALUE"],
     ["failed=0\nfailed=1", "NAME OP VALUE"],
     ["redy.p99<50ms", "--help"],
-    ["ready.p101<50ms", "--help"],
-    ["ready.p0<50ms", "--help"],
-    ["errors.typo=0", "--help"],
-    ["errors.refused:sesion-full=0", "--help"],
-    ["errors.timeout:redy=0", "--help"],
+    ["ready.p101<50ms", "up to 100"],
+    ["ready.p0<50ms", "above 0"],
+    ["errors.typo=0", "refused:…, closed:…, connect:…, timeout:…, broken, stuffed, other"],
+    ["errors.refused:sesion-full=0", "session-full, role-taken"],
+    ["errors.timeout:redy=0", "timeout:ready"],
+    ["errors.refused:101=0", "refused:STATUS"],
+    ["errors.refused:600=0", "refused:STATUS"],
+    ["errors.closed:999=0", "1000 to 4999"],
+    ["errors.closed:9999=0", "1000 to 4999"],
+    ["errors.closed:4500:4500=0", "1000 to 4999"],
+    ["errors.closed=0", "1000 to 4999"],
+    ["errors.connect:ETYPO=0", "connect:closed, or the system's name, such as connect:ECONNREFUSED"],
+    ["errors.connect:econnrefused=0", "connect:closed, or the system's name"],
+    ["errors.connect:=0", "connect:closed, or the system's name"],
+    ["errors.connect:constructor=0", "connect:closed, or the system's name"],
+    ["errors.broken:text=0", "broken (breaks RFC 6455)"],
+    ["closes.9999=0", "--help"],
+    ["failed<NaN", "NAME OP VALUE"],
+    ["failed<Infinity", "NAME OP VALUE"],
+    ["ready.p99<NaNms", "NAME OP VALUE"],
     ["ready<50ms", "--help"],
-    ["errors.<5", "--help"],
+    ["errors.<5", "refused:…, closed:…, connect:…, timeout:…, broken, stuffed, other"],
     ["constructor<5", "--help"],
-    ["errors.constructor<5", "--help"],
+    ["errors.constructor<5", "refused:…, closed:…, connect:…, timeout:…, broken, stuffed, other"],
     ["ready.p99<50", "us, ms, s"],
     ["ready.p99<50m", "us, ms, s"],
     ["ready.p99<50%", "us, ms, s"],

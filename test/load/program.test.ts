@@ -85,6 +85,20 @@ describe("what it says and writes", () => {
     expect(Object.keys(result.errors)).toEqual(["broken"]);
   });
 
+  const TAKEN = "HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+  test.each([
+    ["broken", "a status that there is not", "HTTP/1.1 600 Rubbish\r\n\r\n"],
+    ["broken", "a close code that there is not", `${TAKEN}\x88\x02\x27\x0f`],
+    ["broken", "half a close code", `${TAKEN}\x88\x01\x13`],
+    ["closed:4999", "the last close code that there is", `${TAKEN}\x88\x02\x13\x87`],
+    ["closed:1005", "no close code", `${TAKEN}\x88\x00`],
+  ])("%s is what is counted where a relay answers with %s", async (kind, _, answer) => {
+    const data = (socket: Bun.Socket) => void socket.write(Buffer.from(answer, "latin1"));
+    using relay = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data } });
+    const { result } = await load("source", "handshake", `ws://127.0.0.1:${relay.port}`, "--sessions=1");
+    expect(Object.keys(result.errors)).toEqual([kind]);
+  });
+
   test("where nobody listens, it says so, and the exit code tells it", async () => {
     const { exitCode, stdout, result } = await load(
       "source",
@@ -133,6 +147,7 @@ describe("what it says and writes", () => {
     ["--workers", "some"],
     ["--source", "banana"],
     ["--expect", "errors.typo=0"],
+    ["--expect", "errors.connect:ETYPO=0"],
     ["--pid-of-port", "1"],
     ["--metrics", "http://127.0.0.1:1/metrics"],
     ["--start-at", "tomorrow"],

@@ -47,8 +47,8 @@ describe("an end that comes early", () => {
       run.process.kill("SIGINT");
       return run.process.exitCode !== null;
     });
-    process.kill(worker, "SIGCONT"); // it holds the pipes until it ends
-    expect((await run.ended()).exitCode).toBe(EXIT.interrupted);
+    const { exitCode, result } = await run.over();
+    expect({ exitCode, interrupted: result.interrupted }).toEqual({ exitCode: EXIT.interrupted, interrupted: true });
     await until("the worker to end", () => !isRunning(worker));
   });
 
