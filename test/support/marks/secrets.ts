@@ -19,10 +19,7 @@ export class Secrets {
   /** What every code begins with, and what every line of an SDP holds; no other text does. */
   readonly #code = `C${crypto.getRandomValues(new Uint8Array(5)).toHex()}`;
   readonly #line = `S${crypto.getRandomValues(new Uint8Array(5)).toHex()}`;
-  readonly #pattern = new RegExp(
-    `(?:${this.#code}|${this.#line})-\\d+-[\\da-z]+|(?<![\\da-f])[\\da-f]{32}(?![\\da-f])`,
-    "g",
-  );
+  readonly #pattern = new RegExp(`(?:${this.#code}|${this.#line})-\\d+-[\\da-z]+`, "g");
   readonly #tokens = new Set<string>();
 
   /** Two peers meet and say all that peers say to each other. They are still there when it returns. */
@@ -54,8 +51,14 @@ export class Secrets {
 
   /** Which codes, tokens and lines are in a text of one byte, or of two, a character. */
   findIn(text: string): Set<string> {
-    const all = [text, text.replaceAll("\0", "")].flatMap((form) => form.match(this.#pattern) ?? []);
-    return new Set(all.filter((secret) => secret.includes("-") || this.#tokens.has(secret)));
+    const forms = [text, text.replaceAll("\0", "")];
+    const marked = forms.flatMap((form) => form.match(this.#pattern) ?? []);
+    // What lies beside a token in memory may be a hexadecimal digit, too.
+    const digits = forms.flatMap((form) => form.match(/[\da-f]{32,}/g) ?? []);
+    const possible = digits.flatMap((run) =>
+      Array.from({ length: run.length - 31 }, (_, at) => run.slice(at, at + 32)),
+    );
+    return new Set([...marked, ...possible.filter((token) => this.#tokens.has(token))]);
   }
 
   #sdp(session: number, side: "o" | "a"): string {
