@@ -1,7 +1,7 @@
 /**
  * What idle peers cost the relay, beside Bun alone: the memory of each one more, and the processor's time of all that is
  * done while nobody says anything. Run by `bun bench/idle.ts`, after `bun run build`; with `--tls` it speaks WSS. It takes
- * four minutes and writes nothing.
+ * five minutes and writes nothing.
  */
 import { readdirSync } from "node:fs";
 import { CostMeter } from "../src/load/cost.ts";

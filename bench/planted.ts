@@ -83,7 +83,7 @@ const delays = [
   await delayRow("none", {}),
   await delayRow("50 ms each", { messageMs: 50 }),
   await delayRow("20 ms, and 500 ms in two pairs of five", { messageMs: 20, slowMessageMs: 500, slowMessageEvery: 2 }),
-  await delayRow("50 ms each, with all that harm too, which is to be seen from p95 on", {
+  await delayRow("50 ms each, with all that harm too, which is to be seen from p90 on", {
     ...{ messageMs: 50, messageFaults: KINDS, messageFaultEvery: MESSAGE_FAULT_EVERY },
   }),
   await delayRow("one stall of a second in two", {}, 1_000),

@@ -8,6 +8,7 @@
  *
  * Exit codes as of the relay: 0 all well, 1 something could not be measured, 2 it was asked for wrongly.
  */
+import { rm } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { Found } from "../src/load/find.ts";
 import type { Result } from "../src/load/result.ts";
@@ -17,7 +18,7 @@ import { run } from "./command.ts";
 import { type FirstPeer, firstPeer, STARTS } from "./first-peer.ts";
 import { type Extent, LIMIT_ARGS, type Limit, type Measurement, measurements, type Sample } from "./measurements.ts";
 import { pageWith, tablesOf } from "./page.ts";
-import { prepared, reasonOf, SERVERS, type ServerName, start, UWS } from "./servers.ts";
+import { prepared, reasonOf, SERVERS, type ServerName, start, UWS, versionOf } from "./servers.ts";
 import { halfLoad, TAIL_ROUNDS, type TailSample, talk } from "./tail.ts";
 
 const OPTIONS = {
@@ -27,7 +28,7 @@ const OPTIONS = {
     default: "3",
     min: "1",
     max: "100",
-    what: "how often everything is measured, some 8 minutes each",
+    what: "how often everything is measured, some 10 minutes each",
   },
   seconds: { flag: "--seconds", kind: "count", default: "5", min: "1", max: "3600", what: "how long one run takes" },
   workers: {
@@ -126,17 +127,11 @@ async function main(args: readonly string[]): Promise<void> {
   const versions = {
     node: await run(["node", "--version"]).catch(() => "none"),
     go: servers.includes("go") ? await goVersion() : null,
-    uws: servers.includes("uws") ? await uwsVersion() : null,
+    uws: servers.includes("uws") ? await versionOf("uWebSockets.js", [UWS, import.meta.dir]) : null,
   };
   const tables = tablesOf({ samples, limits, starts, tails }, { rounds, seconds, growth, servers, missing, versions });
   process.stdout.write(`${Object.values(tables).join("\n\n")}\n`);
   if (!quick) await Bun.write(DOCS, pageWith(await Bun.file(DOCS).text(), tables));
-}
-
-/** Of the package that its relay loads. */
-async function uwsVersion(): Promise<string> {
-  const path = (await run(["node", "-p", 'require.resolve("uWebSockets.js/package.json")'], UWS)).trim();
-  return (await Bun.file(path).json()).version;
 }
 
 /** Of Go and of gorilla/websocket, as Debian packages it. */
@@ -177,9 +172,11 @@ async function largestRate(name: ServerName, workers: number): Promise<Pick<Limi
   await using server = await start(name, null);
   const [scenario = "", ...options] = LIMIT_ARGS;
   const command = [process.execPath, SERVERS[name].load, "find", scenario, server.url, ...options];
+  await rm(LATEST, { force: true }); // it is another server's
   // Where no rate held, it ends with 1, and its file says so.
   await run([...command, "--workers", `${workers}`, "--json", LATEST]).catch(() => {});
   const { rates, isBottleneck }: Found = await Bun.file(LATEST).json();
+  if (rates.length === 0) throw new Error("the search ended before it found anything");
   return { rate: rates[0] ?? null, isBottleneck };
 }
 

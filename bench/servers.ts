@@ -52,6 +52,16 @@ async function findUws(): Promise<string | null> {
   return isNative.endsWith("true\n") ? null : "it has no library for this Node.js and this system";
 }
 
+/**
+ * What a package says of itself, of the first of these folders that has it, as Node.js looks for it. Node.js itself is not
+ * asked: a package may list what it exports, without its package.json.
+ */
+export async function versionOf(name: string, folders: readonly string[]): Promise<string> {
+  const files = folders.map((folder) => join(folder, "node_modules", name, "package.json"));
+  const file = files.find((file) => existsSync(file));
+  return file === undefined ? "of an unknown version" : (await Bun.file(file).json()).version;
+}
+
 /** The program itself, and not its package's wrapper, so that what is measured is one process. */
 const DENO = join(import.meta.dir, `node_modules/@deno/linux-${process.arch}-glibc/deno`);
 const DENO_RIGHTS = ["--allow-net=127.0.0.1", "--allow-env=TLS_CERT,TLS_KEY", "--allow-read"];

@@ -70,8 +70,7 @@ export class Coordinator {
 
   /** Runs it all. */
   async run(): Promise<Run> {
-    const { plan } = this.#asked;
-    for (let worker = 0; worker < plan.workers; worker++) this.#workers.push(this.#spawn(worker));
+    this.#startWorkers();
     const timers: NodeJS.Timeout[] = [setTimeout(() => this.#giveUp("the workers did not start"), START_MS)];
     try {
       await Promise.race([this.#isPrepared.promise, this.#isOver.promise]);
@@ -112,6 +111,16 @@ export class Coordinator {
     if (startAt === "now") return;
     const wait = Bun.sleep(Math.max(0, Date.parse(startAt) - Date.now()));
     await Promise.race([wait, this.#isOver.promise]);
+  }
+
+  /** Where there can be no more processes, or the program's own file is gone, there are fewer, and the run is over. */
+  #startWorkers(): void {
+    const { plan } = this.#asked;
+    try {
+      while (this.#workers.length < plan.workers) this.#workers.push(this.#spawn(this.#workers.length));
+    } catch (failure) {
+      this.#giveUp(`a worker could not be started, ${failure instanceof Error ? failure.message : failure}`);
+    }
   }
 
   #spawn(worker: number): Bun.Subprocess {

@@ -35,12 +35,15 @@ export class Exchange extends Hold {
     return nowMs >= endMs && !this.#pacer.isOwed && this.#isQuiet(nowMs);
   }
 
-  /** Sends what is due; what could not be sent within its time-out is not, and so is missing from what was. */
+  /** Sends what is due; what could not be sent within its time-out is not: it is missing from what was, and timed out. */
   #speak(pacer: Pacer, nowMs: number): void {
     const tooLateMs = nowMs - this.stage.plan.timeoutMs;
     for (let intendedMs = pacer.next(); intendedMs !== null; intendedMs = pacer.next()) {
       const speaker = this.#speakers[this.#next++ % this.#speakers.length];
-      if (intendedMs > tooLateMs && speaker && !speaker[0].isOver) speaker[0].say(speaker[1], intendedMs);
+      if (speaker && !speaker[0].isOver) {
+        if (intendedMs > tooLateMs) speaker[0].say(speaker[1], intendedMs);
+        else this.stage.recorder.timeFailed("message", this.stage.plan.timeoutMs);
+      }
       if (this.#next % BETWEEN_LOOKS === 0 && performance.now() >= nowMs + STROKE_MS) return;
     }
   }

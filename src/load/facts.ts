@@ -116,7 +116,8 @@ export function warningsOf(result: Result): string[] {
     ),
     counts.dropped > 0 && `${amount(counts.dropped)} pairs that had been ready were lost.`,
     missing > 0 &&
-      `${amount(missing)} of ${amount(counts.meant)} messages were not sent, as their pairs were not there (any more).`,
+      `${amount(missing)} of ${amount(counts.meant)} messages were not sent, as ` +
+        `${counts.failed > 0 ? "their pairs were not there (any more)" : "the tester did not get to them in time"}.`,
     counts.stranded > 0 && `${amount(counts.stranded)} of ${amount(counts.thrown)} pairs did not come back.`,
     scenario === "storm" &&
       !interrupted &&

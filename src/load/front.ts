@@ -33,8 +33,6 @@ import { type Order, type Report, Worker } from "./worker.ts";
 
 /** Instead of a scenario: this process is a worker, and takes its orders from the one that started it. */
 const WORKER = "worker";
-/** What only reads files: nothing is lost where a signal ends it at once. */
-const READERS: readonly string[] = ["merge", "compare"];
 /** Files that a worker has open besides its sockets. */
 const OWN_FILES = 100;
 /** Where no limit is known. */
@@ -46,7 +44,6 @@ const COLUMNS = 80;
 export async function front(wire: Wire): Promise<void> {
   const args = process.argv.slice(2);
   if (args[0] === WORKER && process.send) return work(wire);
-  if (READERS.includes(args[0] ?? "")) heeded = 0;
   const end = withoutEchoes(interrupt, () => performance.now());
   for (const signal of ENDING) if (signal !== "SIGHUP" || !isIgnored(signal, ownStatus())) process.on(signal, end);
   try {
@@ -109,6 +106,7 @@ function itself(what: string | undefined): string {
 
 /** Runs it once, and judges it. */
 async function run(asked: Asked, expected: readonly Expectation[]): Promise<Result> {
+  heeded = HEEDED_OF_A_RUN;
   const { scenario, pairs, workers } = asked.plan;
   if (isPairs(scenario) && Math.ceil(pairs / workers) * 2 > mostPeers())
     throw new ConfigError(
@@ -245,7 +243,9 @@ function codeOf(isPrinted: boolean): number {
 let running: { readonly coordinator: Coordinator; readonly display: Display } | null = null;
 let interrupts = 0;
 /** How often it may be told so before it ends at once: never where all that was measured is written, or nothing was. */
-let heeded = 2;
+let heeded = 0;
+/** The same of a run: once for its end, and once more not to wait for workers. */
+const HEEDED_OF_A_RUN = 2;
 
 /** Ends what goes on with what was measured; a second time without waiting for workers, a third time at once. */
 function interrupt(): void {

@@ -231,6 +231,7 @@ export class Handshake implements Scenario {
     const { recorder, plan } = this.stage;
     recorder.counts.failed += sessions;
     recorder.error("timeout:begin", sentence, sessions);
-    recorder.timeFailed("session", plan.timeoutMs, sessions);
+    recorder.timeFailed("connect", plan.timeoutMs, 2 * sessions);
+    for (const time of ["ready", "answer", "session"] as const) recorder.timeFailed(time, plan.timeoutMs, sessions);
   }
 }

@@ -161,6 +161,7 @@ export class Hold implements Scenario {
     this.#begun += pairs;
     const sentence = `for ${plan.timeoutMs / 1_000} s no pair became ready, so the others were not begun`;
     if (pairs > 0) recorder.error("timeout:begin", sentence, pairs);
+    recorder.timeFailed("connect", plan.timeoutMs, 2 * pairs);
     recorder.timeFailed("ready", plan.timeoutMs, pairs);
   }
 

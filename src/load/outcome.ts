@@ -1,6 +1,6 @@
 /**
  * The exit codes: what a run comes to, in one number for scripts. A failure that an expectation names is judged by that
- * expectation and by nothing else. Pure.
+ * expectation and by nothing else, in a run in which anything was done. Pure.
  */
 import type { CountName, Result } from "./result.ts";
 
@@ -44,7 +44,7 @@ export function exitCodeOf(result: Judged, isBroken: boolean): number {
   if (isBroken) return EXIT.broken;
   if (interrupted) return EXIT.interrupted;
   if (expectations.some(({ isMet }) => !isMet)) return EXIT.missed;
-  if (isNothing(result) && !isNamed(result, named)) return EXIT.nothing;
+  if (isNothing(result)) return EXIT.nothing;
   if (isOpen("stranded") || (isOpen("dropped") && !isNamed(result, named))) return EXIT.dropped;
   const isPairNamed = (name: "dropped" | "stranded") => (named.has(name) ? counts[name] : 0);
   const unnamed = counts.failed - isPairNamed("dropped") - isPairNamed("stranded");

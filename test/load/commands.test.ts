@@ -79,7 +79,7 @@ test("a search whose relay can't be looked at any more ends with what was found"
   expect({ steps: found.steps.length, exitCode }).toEqual({ steps: 1, exitCode: EXIT.broken });
   expect(said[1]).toBe("WARNING: The search was ended: --pid is gone.\n");
   const refused = async () => await find(["handshake", "ws://127.0.0.1:1"], runner);
-  expect(refused()).rejects.toThrow("--pid is gone"); // before anything was measured
+  await expect(refused()).rejects.toThrow("--pid is gone"); // before anything was measured
 });
 
 describe("merge", () => {

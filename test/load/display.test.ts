@@ -173,6 +173,15 @@ describe("the summary", () => {
     expect(held.filter((line) => /per session|CPU second/.test(line))).toEqual([]);
   });
 
+  test.each([
+    [0, "as the tester did not get to them in time."],
+    [1, "as their pairs were not there (any more)."],
+  ])("of messages that were not sent says whose fault that is, where %d pairs failed", (failed, why) => {
+    const counts = countsOf({ meant: 10, sent: 7, failed });
+    const text = summaryOf({ ...EMPTY, scenario: "relay", main: "message", counts });
+    expect(text).toContain(`WARNING: 3 of 10 messages were not sent, ${why}`);
+  });
+
   test("figures of a column stand flush right", () => {
     const times = /^Times\n(.*?)\n\n/ms.exec(summaryOf(stalledResult()))?.[1]?.split("\n") ?? [];
     expect(times).toHaveLength(6);

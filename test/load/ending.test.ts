@@ -67,11 +67,17 @@ describe("by signals", () => {
     await using folder = await newFolder();
     const fifo = await newFifo(folder);
     const child = spawn(loadCommand("source", word, fifo, folder.file("other.json")));
-    const caught = () => /^SigCgt:\t([0-9a-f]+)$/m.exec(readFileSync(`/proc/${child.pid}/status`, "utf8"))?.[1] ?? "";
-    await until(
-      "it to hear signals",
-      () => (BigInt(`0x${caught().padStart(SIGNAL_DIGITS, "0")}`) & TERM_BIT) === TERM_BIT,
-    );
+    await hearing(child.pid);
+    child.kill("SIGTERM");
+    expect(await child.exited).toBe(EXIT.interrupted);
+  });
+
+  test.each(["schema", "--help"])("%s, whose reader stands still, ends at once", async (word) => {
+    await using folder = await newFolder();
+    const fifo = await newFifo(folder);
+    fill(openSync(fifo, constants.O_RDWR | constants.O_NONBLOCK));
+    const child = spawn(["bash", "-c", 'exec "$@" >"$0"', fifo, ...loadCommand("source", word)]);
+    await hearing(child.pid);
     child.kill("SIGTERM");
     expect(await child.exited).toBe(EXIT.interrupted);
   });
@@ -88,6 +94,15 @@ test("a worker that can be told nothing any more keeps no run from its end", asy
   await until("the channel's end to be noticed", () => existsSync(mark) && looks++ > 5);
   coordinator.interrupt();
   expect(await ended).toMatchObject({ isBroken: false, measured: { interrupted: true, troubles: [] } });
+});
+
+test("a worker that can't be started ends the run, and is no stack trace", async () => {
+  const world = { workerCommand: ["/nowhere/whisper-load"], version: "", meter: null, show() {} };
+  const { isBroken, measured } = await new Coordinator(readAsked(["handshake", "ws://127.0.0.1:1"]), world).run();
+  expect(isBroken).toBe(true);
+  expect(measured.troubles).toEqual([
+    expect.stringMatching(/^The run was ended: a worker could not be started, .+\.$/),
+  ]);
 });
 
 describe("where a reader stands still", () => {
@@ -132,6 +147,13 @@ describe("where a reader stands still", () => {
     expect(ended.stderr).toMatch(/^whisper-load: --json ".*": ENXIO.*\n$/);
   });
 });
+
+/** Waits until a process hears SIGTERM, and is not just ended by it. */
+async function hearing(pid: number): Promise<void> {
+  const caught = () => /^SigCgt:\t([0-9a-f]+)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? "";
+  const hears = () => (BigInt(`0x${caught().padStart(SIGNAL_DIGITS, "0")}`) & TERM_BIT) === TERM_BIT;
+  await until("it to hear signals", hears);
+}
 
 /** A pipe with a name. */
 async function newFifo(folder: Folder): Promise<string> {

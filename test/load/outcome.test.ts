@@ -14,7 +14,18 @@ function stormed(counts: Partial<Result["counts"]>, ...expected: string[]): Resu
   return { ...EMPTY, scenario: "storm", percentiles: { ready }, counts: countsOf(counts), errors, expectations };
 }
 
+/** Sessions of which none ended well. */
+function inVain(counts: Partial<Result["counts"]>, ...expected: string[]): Result {
+  const expectations = expected.map((text) => ({ text, isMet: true, actual: 0 }));
+  const errors = { "refused:503": { count: counts.failed ?? 0, first: "" } };
+  return { ...EMPTY, counts: countsOf(counts), errors, expectations };
+}
+
 test.each<[string, Result, number]>([
+  ["all failed", inVain({ offered: 5, failed: 5 }), EXIT.nothing],
+  ["all failed as expected", inVain({ offered: 5, failed: 5 }, "failed<=5"), EXIT.nothing],
+  ["all failed in the way that was expected", inVain({ offered: 5, failed: 5 }, "errors.refused:503=5"), EXIT.nothing],
+  ["none failed as expected, since none was begun", inVain({ hostile: 5 }, "failed=0"), EXIT.nothing],
   ["all stayed", stormed({ done: 10 }), EXIT.good],
   ["one was lost", stormed({ done: 9, failed: 1, dropped: 1 }), EXIT.dropped],
   ["one did not come back", stormed({ done: 9, failed: 1, stranded: 1 }), EXIT.dropped],

@@ -111,6 +111,21 @@ describe("what it says and writes", () => {
     expect(stdout).toMatch(/^ {2}connect:ECONNREFUSED +1 +a peer could not connect: .*$/m);
   });
 
+  test.each([
+    ["handshake", ["--sessions", "1000"], { connect: 2_000, ready: 1_000, answer: 1_000, session: 1_000 }],
+    ["hold", ["--pairs", "1000", "--rate", "1"], { connect: 2_000, ready: 1_000 }],
+  ])("what was never begun, of %s, is in all times that it did not reach", async (scenario, options, counts) => {
+    const { exitCode, result } = await load(
+      ...(["source", scenario, `ws://127.0.0.1:${freePort()}`, ...options] as const),
+      ...["--duration", "100ms", "--timeout", "200ms"],
+    );
+    expect(exitCode).toBe(EXIT.nothing);
+    expect(result.errors["timeout:begin"]?.count).toBeGreaterThan(0);
+    const times = Object.entries(result.percentiles);
+    expect(Object.fromEntries(times.map(([name, { count }]) => [name, count])) as object).toEqual(counts);
+    expect(Object.fromEntries(times.map(([name, { failed }]) => [name, failed])) as object).toEqual(counts);
+  });
+
   test.each<[args: string[], message: string]>([
     [["shake"], 'scenario "shake" is not handshake or hold or relay or storm or hostile'],
     [["handshake"], "no URL is given"],

@@ -122,6 +122,24 @@ test("what goes wrong is counted by its kind, and the first of each is told", as
   }
 });
 
+test("messages that the generator did not get to are in their time all the same, and it is said whose fault that is", async () => {
+  const options = ["--pairs", "2", "--message-rate", "50", "--duration", "2s", "--timeout", "500ms"];
+  await using fake = await FakeRelay.start();
+  await using run = await LoadRun.start("source", "relay", fake.url, ...options);
+  await until("21 messages", async () => (await fake.seen()).messages, atLeast(21));
+  const [worker = 0] = run.workers;
+  process.kill(worker, "SIGSTOP");
+  await Bun.sleep(1_000);
+  process.kill(worker, "SIGCONT");
+  const { stdout, result } = await run.over();
+  const { meant, sent, failed } = result.counts;
+  expect({ meant, failed }).toEqual({ meant: 400, failed: 0 });
+  expect(meant - sent).toBeGreaterThan(50);
+  expect(result.percentiles.message?.count).toBe(meant);
+  expect(result.percentiles.message?.failed).toBeGreaterThanOrEqual(meant - sent);
+  expect(stdout).toContain(`of ${meant} messages were not sent, as the tester did not get to them in time.`);
+});
+
 test("a generator that was kept from its work warns that these times are its own, and leaves none out", async () => {
   const FROZEN_MS = 500;
   await using fake = await FakeRelay.start();
