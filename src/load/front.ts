@@ -2,13 +2,14 @@
  * The load tester's front door: arguments → plan → run → signals → exit, and the same for its workers, which are this
  * program again. The only file of it that touches process.*. The exit codes are in outcome.ts.
  */
-import { closeSync, constants, openSync, readFileSync, statSync } from "node:fs";
+import { closeSync, constants, openSync, statSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { cpus } from "node:os";
 import { version } from "../../package.json" with { type: "json" };
 import { versionLine } from "../program/build.ts";
 import { ITSELF } from "../program/completions.ts";
 import { unknownWord } from "../program/environment.ts";
+import { readOnce } from "../program/kernel-file.ts";
 import { ConfigError } from "../program/options.ts";
 import { openFileLimit } from "../program/resources.ts";
 import { compare, find, merge } from "./commands.ts";
@@ -45,7 +46,8 @@ export async function front(wire: Wire): Promise<void> {
   const args = process.argv.slice(2);
   if (args[0] === WORKER && process.send) return work(wire);
   const end = withoutEchoes(interrupt, () => performance.now());
-  for (const signal of ENDING) if (signal !== "SIGHUP" || !isIgnored(signal, ownStatus())) process.on(signal, end);
+  for (const signal of ENDING)
+    if (signal !== "SIGHUP" || !isIgnored(signal, readOnce("/proc/self/status"))) process.on(signal, end);
   try {
     process.exit(await obey(args));
   } catch (failure) {
@@ -255,15 +257,6 @@ function interrupt(): void {
     process.exit(EXIT.interrupted);
   }
   running?.coordinator.interrupt();
-}
-
-/** What the kernel says of this process; nothing where it has no such file. */
-function ownStatus(): string {
-  try {
-    return readFileSync("/proc/self/status", "latin1");
-  } catch {
-    return "";
-  }
 }
 
 /** This program again, from source or as the binary, whose own files lie in a file system of Bun's. */

@@ -1,8 +1,9 @@
 /**
  * What the load tester runs on, and which process of it a port belongs to. It only reads.
  */
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { readdirSync, readlinkSync } from "node:fs";
 import { cpus, release } from "node:os";
+import { readOnce } from "../program/kernel-file.ts";
 import type { Result } from "./result.ts";
 
 /** In /proc/net/tcp: a socket that listens. */
@@ -15,7 +16,7 @@ export function thisMachine(): Result["machine"] {
 
 /** How many ports the kernel takes to connect from, from one address; null where that can't be read. */
 export function portsOfAnAddress(): number | null {
-  const [, first, last] = /^(\d+)\s+(\d+)/.exec(readOr("/proc/sys/net/ipv4/ip_local_port_range")) ?? [];
+  const [, first, last] = /^(\d+)\s+(\d+)/.exec(readOnce("/proc/sys/net/ipv4/ip_local_port_range")) ?? [];
   return first === undefined ? null : Number(last) - Number(first) + 1;
 }
 
@@ -28,7 +29,7 @@ export function listenersOn(port: number): number[] {
 
 function socketsOn(port: number, table: string): string[] {
   const wanted = port.toString(16).toUpperCase().padStart(4, "0");
-  return readOr(table)
+  return readOnce(table)
     .split("\n")
     .map((line) => line.trim().split(/\s+/))
     .filter(([, local, , state]) => local?.endsWith(`:${wanted}`) && state === LISTENING)
@@ -46,14 +47,6 @@ function holdsAny(pid: string, sockets: ReadonlySet<string>): boolean {
 function targetOf(link: string): string {
   try {
     return readlinkSync(link);
-  } catch {
-    return "";
-  }
-}
-
-function readOr(path: string): string {
-  try {
-    return readFileSync(path, "latin1");
   } catch {
     return "";
   }
