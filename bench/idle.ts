@@ -7,7 +7,7 @@ import { readdirSync } from "node:fs";
 import { CostMeter } from "../src/load/cost.ts";
 import { NOTHING, size } from "../src/load/figures.ts";
 import { type Certificate, newCertificate } from "./certificate.ts";
-import { prepared, SERVERS, type ServerName, start } from "./servers.ts";
+import { SERVERS, type ServerName, start } from "./servers.ts";
 import { figureTable } from "./tables.ts";
 
 const NAMES = ["relay", "bun"] as const satisfies readonly ServerName[];
@@ -49,10 +49,9 @@ async function idle(name: ServerName, pairs: number, certificate: Certificate | 
     await Bun.sleep(SETTLED_MS - SOON_MS);
     const settled = await spent(WATCH_MS);
     const peerSeconds = (2 * pairs * WATCH_MS) / 1_000;
-    const [soonBytes, settledBytes] = [soon, settled].map(({ residentBytesPeak }) => residentBytesPeak ?? 0);
     return {
-      soonBytes: soonBytes ?? 0,
-      settledBytes: settledBytes ?? 0,
+      soonBytes: soon.residentBytesPeak ?? 0,
+      settledBytes: settled.residentBytesPeak ?? 0,
       cpuMicros: ((settled.cpuSeconds ?? 0) * 1e6) / peerSeconds,
     };
   } finally {
@@ -62,17 +61,14 @@ async function idle(name: ServerName, pairs: number, certificate: Certificate | 
 }
 
 if (import.meta.main) {
-  await prepared(() => {});
+  await SERVERS.bun.prepare();
   await using certificate = await newCertificate();
   const tls = process.argv.includes("--tls") ? certificate : null;
-  const runs = Object.fromEntries(
-    await Array.fromAsync(
-      NAMES,
-      async (name) => [name, [await idle(name, FEWER, tls), await idle(name, MORE, tls)]] as const,
-    ),
-  );
+  const runs = await Array.fromAsync(NAMES, async (name) => {
+    return { name, few: await idle(name, FEWER, tls), many: await idle(name, MORE, tls) };
+  });
   const each = (of: (few: Idle, many: Idle) => number) =>
-    Object.fromEntries(NAMES.map((name) => [name, [of(...(runs[name] as [Idle, Idle]))]]));
+    Object.fromEntries(runs.map(({ name, few, many }) => [name, [of(few, many)]]));
   const slope = (bytes: (idle: Idle) => number) =>
     each((few, many) => (bytes(many) - bytes(few)) / (2 * (MORE - FEWER)));
   const micros = (value: number | null) => (value === null ? NOTHING : `${value.toFixed(2)} µs`);

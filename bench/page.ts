@@ -15,7 +15,7 @@ export interface Circumstances extends Extent {
   readonly servers: readonly ServerName[];
   /** What was not, and why, as sentences without a full stop. */
   readonly missing: readonly string[];
-  /** As `node --version` prints it, and of Go in words. */
+  /** As `node --version` prints it, of Go in words, and as its package says; null where it was not measured. */
   readonly versions: { readonly node: string; readonly go: string | null; readonly uws: string | null };
 }
 
