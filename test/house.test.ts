@@ -30,7 +30,7 @@ const ARROWS: Record<string, readonly string[]> = {
   "": ["core", "lockdown", "web", "program", "cluster"],
 };
 /** What a reviewer reads: every physical line of the core and of all that it imports, types too. */
-const CORE_LINES = 1_115;
+const CORE_LINES = 1_116;
 /** How long that takes: to read it, and to look for faults in it, which goes ten times and more as slowly. */
 const LINES_A_MINUTE = 40;
 const LINES_AN_HOUR = 400;
@@ -195,7 +195,7 @@ describe("architecture", () => {
   test("the core can be read in one sitting, and the docs say how much it is", () => {
     const core = closureOf(list("src/core/*.ts"));
     const total = [...core].map(lines).reduce((sum, count) => sum + count);
-    expect(total).toBeLessThanOrEqual(CORE_LINES);
+    expect(total).toBeLessThan(CORE_LINES);
     expect(CORE_LINES - total).toBeLessThan(LINES_A_MINUTE); // the number that is said is the number
     const times = [Math.ceil(CORE_LINES / LINES_A_MINUTE), Math.ceil(CORE_LINES / LINES_AN_HOUR)];
     for (const path of ["README.md", "docs/SECURITY.md"])
